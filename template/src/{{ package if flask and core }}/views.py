@@ -1,0 +1,70 @@
+"""What the web page does: it shows the newest messages and adds one."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy import exc
+
+from .db import db
+from .messages import InvalidMessageError, add_message, latest_messages
+from .tables import MAX_LENGTH, create_tables
+
+pages = Blueprint("pages", __name__)
+
+
+@pages.get("/")
+def index() -> str:
+    """Show the newest messages and a form."""
+    return show_messages()
+
+
+@pages.post("/")
+def add() -> ResponseReturnValue:
+    """Add the message of the form and go back to the page."""
+    try:
+        add_message(db.session.connection(), request.form.get("message", ""))
+    except InvalidMessageError as error:
+        return show_messages(str(error)), HTTPStatus.BAD_REQUEST
+    db.session.commit()
+    return redirect(url_for(".index"), HTTPStatus.SEE_OTHER)
+
+
+def show_messages(error: str = "") -> str:
+    """Return the page, with what is wrong with the form if anything is."""
+    return render_template(
+        "messages.html",
+        messages=latest_messages(db.session.connection()),
+        max_length=MAX_LENGTH,
+        error=error,
+    )
+
+
+@pages.before_request
+def create_tables_once() -> None:
+    """Create the tables before the first page, when the database may have come up at last."""
+    if "tables" not in current_app.extensions:
+        create_tables(db.engine)
+        current_app.extensions["tables"] = True
+
+
+@pages.app_errorhandler(exc.DBAPIError)
+@pages.app_errorhandler(exc.TimeoutError)
+def unavailable(error: Exception) -> ResponseReturnValue:
+    """Say that the database cannot be used. The reason is in the log only."""
+    current_app.logger.error("The database cannot be used.", exc_info=error)
+    return render_template("unavailable.html"), HTTPStatus.SERVICE_UNAVAILABLE
+
+
+@pages.after_app_request
+def add_security_headers(response: Response) -> Response:
+    """Let browsers load only what the pages need and keep no error page."""
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if response.status_code >= HTTPStatus.BAD_REQUEST:
+        response.headers["Cache-Control"] = "no-store"
+    return response
