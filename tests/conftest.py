@@ -1,0 +1,207 @@
+"""What the tests share: the template as it stands, rendered projects, servers, environments."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from getpass import getuser
+from pathlib import Path
+
+import copier
+import pytest
+import uv
+from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy.exc import OperationalError
+
+from variants import ROOT, Variant
+
+UV = uv.find_uv_bin()
+HELP = {
+    "postgresql": "No PostgreSQL server answers at {urls}. Start one with `docker compose up -d` "
+    "or your distribution's package, or name one in TEST_POSTGRESQL_URL.",
+    "mariadb": "No MariaDB or MySQL server answers at {urls}. Start one with `docker compose up "
+    "-d` or your distribution's package, or name one in TEST_MARIADB_URL.",
+}
+
+
+def missing(reason: str) -> None:
+    """Skip a test that lacks something, or fail it where everything is required."""
+    if os.environ.get("REQUIRE_ALL"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def run(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a program as a user would, in an environment that knows nothing of this one."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COVERAGE", "PYTEST", "COV_"))
+        and name not in {"VIRTUAL_ENV", "PYTHONPATH", "DATABASE_URL", "TEST_DATABASE_URL"}
+    }
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=clean | (env or {}),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+    )
+    if check and done.returncode:
+        pytest.fail(
+            f"{' '.join(map(str, command))} exited with {done.returncode}\n"
+            f"{done.stdout}\n{done.stderr}",
+            pytrace=False,
+        )
+    return done
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it stands in the working tree, in a plain folder."""
+    folder = tmp_path_factory.mktemp("template")
+    for name in ("copier.yml", "databases.yml", "reserved_names.yml"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("template", "hooks"):
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
+        )
+    return folder
+
+
+Render = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def render(template: Path) -> Render:
+    """Render the template with trust off and return the project's folder."""
+
+    def render(destination: Path, **answers: object) -> Path:
+        copier.run_copy(
+            str(template), destination, data=answers, defaults=True, quiet=True, unsafe=False
+        )
+        return destination
+
+    return render
+
+
+class Server:
+    """A database server for the tests, in which each has databases of its own."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.engine = create_engine(url, isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def database(self, options: str = "") -> Iterator[URL]:
+        """Create a database with a name that nobody can guess, and drop it at the end."""
+        name = f"copier_sqlalchemy_{secrets.token_hex(8)}"
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name} {options}")
+        try:
+            yield self.url.set(database=name)
+        finally:
+            force = " WITH (FORCE)" if self.url.get_backend_name() == "postgresql" else ""
+            with self.engine.connect() as connection:
+                connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
+
+
+def find_server(kind: str, variable: str, *candidates: str) -> Server:
+    urls = [os.environ[variable]] if os.environ.get(variable) else list(candidates)
+    for url in urls:
+        driver = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}[kind]
+        server = Server(make_url(url).set(drivername=driver))
+        try:
+            with server.engine.connect():
+                return server
+        except OperationalError:
+            server.engine.dispose()
+    shown = " or ".join(make_url(url).render_as_string() for url in urls)
+    missing(HELP[kind].format(urls=shown))
+    raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """The PostgreSQL server, or a skip that says how to get one."""
+    server = find_server(
+        "postgresql",
+        "TEST_POSTGRESQL_URL",
+        f"postgresql://{getuser()}@127.0.0.1:5432/postgres",
+        "postgresql://postgres@127.0.0.1:5432/postgres",
+    )
+    yield server
+    server.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[Server]:
+    """The MariaDB or MySQL server, or a skip that says how to get one."""
+    server = find_server("mariadb", "TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306")
+    yield server
+    server.engine.dispose()
+
+
+@pytest.fixture
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., URL]]:
+    """Make databases that are empty and nobody else's, for a driver."""
+    managers = []
+
+    def new_database(drivername: str) -> URL:
+        backend = drivername.partition("+")[0]
+        if backend == "sqlite":
+            return URL.create(drivername, database=f"{secrets.token_hex(8)}.db")
+        if backend == "postgresql":
+            manager = request.getfixturevalue("postgresql").database()
+        else:
+            # The character set that MariaDB had until 11.6: the project must bring utf8mb4.
+            manager = request.getfixturevalue("mariadb").database("CHARACTER SET latin1")
+        managers.append(manager)
+        url: URL = manager.__enter__()
+        return url.set(drivername=drivername)
+
+    yield new_database
+    for manager in managers:
+        manager.__exit__(None, None, None)
+
+
+def require_system_packages(variant: Variant) -> None:
+    """Skip a driver that is built on this machine where what it needs is missing."""
+    if "system" in variant.row and shutil.which("mariadb_config") is None:
+        missing(f"{variant.drivername} needs libmariadb-dev and a compiler.")
+
+
+class Project:
+    """A rendered project with an environment that has only what the project asks for."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self.folder = folder
+        self.command = command
+        self.environment = folder.parent / f"{folder.name}-environment"
+        self.bin = self.environment / ("Scripts" if sys.platform == "win32" else "bin")
+
+    def install(self) -> None:
+        """Install the project's wheel and nothing but its requirements."""
+        run(UV, "venv", "--quiet", "--python", sys.executable, self.environment, cwd=self.folder)
+        run(UV, "build", "--quiet", "--wheel", cwd=self.folder)
+        [wheel] = (self.folder / "dist").glob("*.whl")
+        self.pip_install(wheel)
+
+    def pip_install(self, *requirements: str | Path) -> None:
+        """Install more into the environment."""
+        python = self.bin / "python"
+        run(UV, "pip", "install", "--quiet", "--python", python, *requirements, cwd=self.folder)
+
+    def run(
+        self, *command: str | Path, env: dict[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment in the project's folder."""
+        program, *arguments = command
+        return run(self.bin / program, *arguments, cwd=self.folder, env=env, check=check)

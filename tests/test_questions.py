@@ -1,0 +1,374 @@
+"""What the questionnaire accepts works; what it refuses is refused in one sentence."""
+
+import ast
+import keyword
+import re
+import sys
+import tomllib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from conftest import Render, run
+from variants import BARE, DATABASES, DRIVERS, QUESTIONS, REFUSED, sample_url
+
+BAD_NAMES = {
+    "": "Write a name, such as Hello World.",
+    "1st": "starts with a letter",
+    "-shop": "starts with a letter",
+    "my--shop": "single spaces, hyphens or underscores",
+    "shop-": "ends with a letter or digit",
+    " shop": "starts with a letter",
+    'sh"op': "only the letters",
+    "sh'op": "only the letters",
+    "sh\\op": "only the letters",
+    "sh\nop": "only the letters",
+    "shop\n": "only the letters",
+    "sh\0op": "only the letters",
+    "{{ 7 * 7 }}": "only the letters",
+    "{% raw %}": "only the letters",
+    "a#b": "only the letters",
+    "a%b": "only the letters",
+    "a:b": "only the letters",
+    "..": "only the letters",
+    "../shop": "only the letters",
+    "C:\\shop": "only the letters",
+    "/shop": "only the letters",
+    "$(id)": "only the letters",
+    "`id`": "only the letters",
+    "büro": "only the letters",
+    "\N{GREEK SMALL LETTER ALPHA}": "only the letters",
+    "\N{PARTY POPPER}": "only the letters",
+    "x" * 41: "at most 40 characters, and this one has 41",
+    "x" * 200: "at most 40 characters",
+    "class": "a keyword of Python",
+    "True": "a keyword of Python",
+    "none": "a keyword of Python",
+    "json": "a module of Python's standard library",
+    "SQLite3": "a module of Python's standard library",
+    "importlib": "a module of Python's standard library",
+    "Flask": "a package that the project itself may need",
+    "Flask SQLAlchemy": "a package that the project itself may need",
+    "sqlalchemy": "a package that the project itself may need",
+    "python-dotenv": "a package that the project itself may need",
+    "psycopg": "a package that the project itself may need",
+    "tests": "a folder or file of the project itself",
+    "src": "a folder or file of the project itself",
+    "python": "a command of the project's environment",
+    "nul": "a device on Windows",
+    "COM1": "a device on Windows",
+}
+GOOD_NAMES = ["a", "A1", "match", "type", "case", "print", "My Shop", "my-shop_2", "x" * 40]
+BAD_URLS = {
+    "": "Write a database URL",
+    "hello.db": "starts with a database and ://",
+    "sqlite:hello.db": "starts with a database and ://",
+    "sqlite//hello.db": "starts with a database and ://",
+    "://localhost/x": "No database is known here as",
+    "postgress://localhost/x": "Write postgresql://... instead",
+    "PostgreSQL://localhost/x": "Write postgresql://... instead",
+    "postgresql+psycopg3://localhost/x": "Write postgresql+psycopg://... instead",
+    "sqlite3:///x.db": "Write sqlite://... instead",
+    "zebra://localhost/x": "No database is known here as",
+    "postgres://localhost/x": "Write postgresql://... instead",
+    "postgresql://user:secret@localhost/x": "has a password in it",
+    "postgresql://user:@localhost/x": "has a password in it",
+    "postgresql://u:p/ss@h/x": "has a password in it",
+    "postgresql://u:p?ss@h/x": "has a password in it",
+    "postgresql://u:p#ss@h/x": "has a password in it",
+    "mysql+pymysql://root:root@127.0.0.1:3306/x": "has a password in it",
+    "postgresql://localhost/x?password=secret": "has a password or key in its options",
+    "postgresql://localhost/x?PassWd=secret": "has a password or key in its options",
+    "postgresql://localhost/x?a=b&pwd=secret": "has a password or key in its options",
+    "postgresql://localhost/x?sslpassword=secret": "has a password or key in its options",
+    "postgresql://localhost/x?auth_token=secret": "has a password or key in its options",
+    "postgresql://localhost/x?p%61ssword=secret": "has a password or key in its options",
+    "sqlite://": "A database in memory is gone",
+    "sqlite:///": "A database in memory is gone",
+    "sqlite:///:memory:": "A database in memory is gone",
+    "sqlite+pysqlite://": "A database in memory is gone",
+    "sqlite://hello.db": "three slashes",
+    "sqlite:///hello": "ends in .db",
+    "sqlite:///folder/": "ends in .db",
+    "sqlite:///.db": "ends in .db",
+    "sqlite:///pyproject.toml": "ends in .db",
+    "sqlite:///file:hello.db?uri=true": "ends in .db",
+    "sqlite:///C:\\new\\temp.db": "forward slashes",
+    "sqlite:///my file.db": "%20 for a space",
+    'sqlite:///a"b.db': "percent-encoded",
+    "sqlite:///a`b`.db": "percent-encoded",
+    "sqlite:///a\nb.db": "percent-encoded",
+    "sqlite:///{{ 7 * 7 }}.db": "percent-encoded",
+    "sqlite:///données.db": "percent-encoded",
+    "sqlite:///100%.db": "Write %25",
+    "postgresql://localhost": "does not say which database",
+    "postgresql://localhost/": "does not say which database",
+    "postgresql://": "does not say which database",
+    "postgresql://localhost:port/x": "user@host:port/database",
+    "postgresql://localhost:999999/x": "user@host:port/database",
+    "postgresql://a@b@c/x": "user@host:port/database",
+    "postgresql://[::1/x": "user@host:port/database",
+    "sqlite:///" + "x" * 250 + ".db": "at most 250 characters",
+}
+GOOD_URLS = [
+    "sqlite:///a.db",
+    "sqlite:////var/lib/a.sqlite3",
+    "sqlite:///C:/data/a.sqlite",
+    "sqlite:///a:b@c.db",
+    "sqlite:///data/my%20file.db?timeout=5",
+    "postgresql://localhost/x",
+    "postgresql://user@localhost:5432/x",
+    "postgresql://user%40home@[::1]:5432/x?sslmode=require&options=-c%20a%3Db",
+    "postgresql+psycopg:///x",
+    "postgresql+psycopg:///x?host=/var/run/postgresql",
+    "mysql+pymysql://root@127.0.0.1:3306/x?unix_socket=/run/mysqld/mysqld.sock",
+    "mariadb://db.example.com/x",
+    "postgresql://localhost/it's_(a)*strange;name,with=$signs!",
+    "sqlite:///" + "x" * 230 + ".db",
+]
+COMPUTED = [
+    name
+    for name, facts in QUESTIONS.items()
+    if isinstance(facts, dict) and facts.get("when") is False
+]
+SENTENCE = re.compile(r"Validation error for question '(\w+)': ([A-Z0-9a-z].*[.])", re.DOTALL)
+
+
+def refusal(render: Render, destination: Path, **answers: object) -> str:
+    """Return the sentence that refuses the answers, having left nothing behind."""
+    with pytest.raises(ValueError, match="question") as error:
+        render(destination, **answers)
+    found = SENTENCE.fullmatch(str(error.value))
+    assert found, str(error.value)
+    assert not destination.exists()
+    assert "\n" not in found[2]
+    assert not re.search(r"[Jj]inja|[Uu]ndefined|Traceback|\bNone\b", found[2])
+    return found[2]
+
+
+def check_values(project: Path, name: str, url: str) -> None:
+    """Check that a project kept its answers unchanged, in each language that it is written in."""
+    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
+    assert (answers["project_name"], answers["database_url"]) == (name, url)
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    assert pyproject["project"]["description"].startswith(f"{name}: ")
+    [package] = (path.name for path in (project / "src").iterdir())
+    assert package.isidentifier()
+    assert not keyword.iskeyword(package)
+    assert pyproject["project"]["scripts"] == {
+        package.replace("_", "-"): f"{package}.__main__:main"
+    }
+    for path in project.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DEFAULT_URL":
+                kept = make_url(ast.literal_eval(node.value))
+                wanted = make_url(url)
+                assert kept.set(drivername=wanted.drivername) == wanted
+                assert kept.drivername == BARE.get(wanted.drivername, wanted.drivername)
+    assert (project / "README.md").read_text(encoding="utf-8").startswith(f"# {name}\n")
+
+
+@pytest.mark.parametrize(("name", "sentence"), BAD_NAMES.items())
+def test_a_bad_name_is_refused(render: Render, tmp_path: Path, name: str, sentence: str) -> None:
+    said = refusal(render, tmp_path / "project", project_name=name)
+    assert sentence in said
+    assert "rite " in said
+
+
+@pytest.mark.parametrize("name", GOOD_NAMES)
+def test_a_good_name_is_kept(render: Render, tmp_path: Path, name: str) -> None:
+    project = render(tmp_path / "project", project_name=name, database_url="sqlite:///a.db")
+    check_values(project, name, "sqlite:///a.db")
+
+
+@pytest.mark.parametrize(("url", "sentence"), BAD_URLS.items())
+def test_a_bad_url_is_refused(render: Render, tmp_path: Path, url: str, sentence: str) -> None:
+    said = refusal(render, tmp_path / "project", database_url=url)
+    assert sentence in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("url", GOOD_URLS)
+def test_a_good_url_is_kept(render: Render, tmp_path: Path, url: str) -> None:
+    project = render(tmp_path / "project", project_name="hello", database_url=url)
+    check_values(project, "hello", url)
+    ruff = Path(sys.executable).with_name("ruff")
+    run(ruff, "format", "--check", "--no-cache", cwd=project)
+    run(ruff, "check", "--no-cache", cwd=project)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_cannot_work_is_refused_with_its_reason(
+    render: Render, tmp_path: Path, name: str
+) -> None:
+    said = refusal(render, tmp_path / "project", database_url=f"{name}://localhost/x")
+    assert REFUSED[name]["refuse"] in said
+    assert f"Write {REFUSED[name]['instead']} instead." in said
+
+
+@pytest.mark.parametrize("name", [name for name, row in DRIVERS.items() if "flask" in row])
+def test_a_driver_that_flask_cannot_use_is_refused_with_one_that_it_can(
+    render: Render, tmp_path: Path, name: str
+) -> None:
+    destination = tmp_path / "project"
+    said = refusal(render, destination, framework="flask", database_url=sample_url(name))
+    instead = DRIVERS[name]["flask"]
+    assert said == f"Flask-SQLAlchemy cannot use {name}. Write {instead}://... instead."
+    render(destination, framework="flask", database_url=sample_url(instead))
+
+
+@pytest.mark.parametrize("question", ["api", "framework"])
+def test_a_choice_that_is_none_is_refused(render: Render, tmp_path: Path, question: str) -> None:
+    with pytest.raises(ValueError, match=f"Invalid choice for '{question}': 'x' is not in "):
+        render(tmp_path / "project", **{question: "x"})
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize("question", COMPUTED)
+def test_a_computed_value_cannot_be_answered(render: Render, tmp_path: Path, question: str) -> None:
+    said = refusal(render, tmp_path / "project", **{question: "true"})
+    assert said.endswith("Leave it out.")
+
+
+def test_the_last_line_of_a_refusal_stands_alone(template: Path, tmp_path: Path) -> None:
+    copier = Path(sys.executable).with_name("copier")
+    data = ("--defaults", "--data", "database_url=postgresql://user:secret@localhost/x")
+    done = run(copier, "copy", *data, template, tmp_path / "project", cwd=tmp_path, check=False)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "has a password in it" in last
+    assert "set DATABASE_URL when you run the project" in last
+    assert not (tmp_path / "project").exists()
+
+
+def test_every_question_has_a_default_a_help_text_and_a_check() -> None:
+    asked = {
+        name: facts
+        for name, facts in QUESTIONS.items()
+        if not name.startswith("_") and facts.get("when", True)
+    }
+    assert list(asked)[:4] == ["project_name", "api", "framework", "database_url"]
+    for facts in asked.values():
+        assert facts["default"] is not None
+        assert facts["help"].endswith(("?", ".")) or "?" in facts["help"]
+        assert "choices" in facts or "validator" in facts
+
+
+def test_nothing_in_the_template_needs_trust() -> None:
+    assert not {"_tasks", "_jinja_extensions"} & set(QUESTIONS)
+
+
+TRICKY = st.sampled_from(
+    [
+        "'",
+        '"',
+        "\\",
+        "\n",
+        "\r",
+        "\0",
+        "{{",
+        "}}",
+        "{%",
+        "#",
+        "%",
+        ":",
+        "@",
+        "/",
+        "?",
+        "&",
+        "=",
+        "..",
+        " ",
+        "é",
+        "\N{PARTY POPPER}",
+        "$(id)",
+        "C:",
+        "class",
+        "json",
+        "1",
+        "-",
+        "_",
+        "~",
+    ]
+)
+NAMES = st.one_of(
+    st.from_regex(r"[A-Za-z][A-Za-z0-9]{0,9}([ _-][A-Za-z0-9]{1,9}){0,3}", fullmatch=True),
+    st.lists(st.one_of(st.from_regex(r"[a-z]{1,6}", fullmatch=True), TRICKY), max_size=6).map(
+        "".join
+    ),
+    st.sampled_from([*keyword.kwlist, *keyword.softkwlist, *sorted(sys.stdlib_module_names)]),
+    st.text(max_size=200),
+)
+PIECE = st.one_of(st.from_regex(r"[A-Za-z0-9_.-]{1,8}", fullmatch=True), TRICKY)
+PART = st.lists(PIECE, max_size=4).map("".join)
+URLS = st.one_of(
+    st.builds(
+        "{}://{}{}/{}{}".format,
+        st.one_of(st.sampled_from(sorted(DATABASES)), PART),
+        st.one_of(st.just(""), PART.map("{}@".format), st.just("user:secret@")),
+        st.one_of(st.just(""), st.just("localhost:1234"), PART),
+        st.one_of(PART, PART.map("{}.db".format)),
+        st.one_of(st.just(""), PART.map("?a={}".format), PART.map("?{}=secret".format)),
+    ),
+    st.text(max_size=60),
+)
+FEW = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def is_refused_or_kept(render: Render, name: str, url: str) -> None:
+    with TemporaryDirectory() as folder:
+        destination = Path(folder) / "project"
+        said = ""
+        try:
+            render(destination, project_name=name, database_url=url)
+        except ValueError as error:
+            said = str(error)
+        if said:
+            assert SENTENCE.fullmatch(said), said
+            assert not destination.exists()
+        else:
+            assert make_url(url).password is None
+            check_values(destination, name, url)
+
+
+@FEW
+@given(name=NAMES)
+def test_any_name_is_refused_or_kept(render: Render, name: str) -> None:
+    is_refused_or_kept(render, name, "sqlite:///a.db")
+
+
+@FEW
+@given(url=URLS)
+def test_any_url_is_refused_or_kept(render: Render, url: str) -> None:
+    is_refused_or_kept(render, "hello", url)
+
+
+@settings(FEW, max_examples=120)
+@given(
+    head=st.sampled_from(["postgresql://", "mysql+pymysql://", "sqlite:///", "postgresql://u:"]),
+    rest=st.text(alphabet="ab:@/?#&=.%20", max_size=14),
+)
+def test_what_sqlalchemy_takes_for_a_password_is_refused(
+    render: Render, head: str, rest: str
+) -> None:
+    url = f"{head}{rest}"
+    try:
+        password = make_url(url).password
+    except (ArgumentError, ValueError):
+        return
+    if password is None:
+        return
+    with TemporaryDirectory() as folder, pytest.raises(ValueError, match="Validation error"):
+        render(Path(folder) / "project", database_url=url)

@@ -1,0 +1,90 @@
+"""The variants of the template, read from copier.yml and databases.yml.
+
+A new choice, database or driver there is tested without touching a test.
+"""
+
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT_NAME = "Hello World"
+PACKAGE = "hello_world"
+DISTRIBUTION = "hello-world"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads copier.yml without the files that it includes."""
+
+
+_Loader.add_constructor("!include", lambda _loader, _node: {})
+
+
+def load_questions() -> dict[str, Any]:
+    """Return the documents of copier.yml as one mapping."""
+    questions: dict[str, Any] = {}
+    for document in yaml.load_all((ROOT / "copier.yml").read_text(), _Loader):
+        questions |= document or {}
+    return questions
+
+
+def load_databases() -> dict[str, dict[str, Any]]:
+    """Return the rows of databases.yml: the name before :// and what is known of it."""
+    rows: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text())[
+        "databases"
+    ]["default"]
+    return rows
+
+
+QUESTIONS = load_questions()
+DATABASES = load_databases()
+BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
+REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
+DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
+
+
+def sample_url(name: str, package: str = PACKAGE) -> str:
+    """Return a URL without a password for a name in databases.yml."""
+    row = DATABASES[BARE.get(name, name)]
+    if row["family"].startswith("sqlite"):
+        return f"{name}:///{package}.db"
+    return f"{name}://localhost/{package}"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One set of answers."""
+
+    api: str
+    framework: str
+    drivername: str
+    row: dict[str, Any] = field(hash=False)
+
+    def __str__(self) -> str:
+        return f"{self.api}-{self.framework}-{self.drivername}"
+
+    def answers(self, url: str | None = None) -> dict[str, str]:
+        """Return the answers, on a sample URL or on the given one."""
+        return {
+            "project_name": PROJECT_NAME,
+            "api": self.api,
+            "framework": self.framework,
+            "database_url": url or sample_url(self.drivername),
+        }
+
+    @property
+    def backend(self) -> str:
+        """The database: sqlite, postgresql, mysql, mariadb, ..."""
+        return self.drivername.partition("+")[0]
+
+
+APIS = list(QUESTIONS["api"]["choices"].values())
+FRAMEWORKS = list(QUESTIONS["framework"]["choices"].values())
+VARIANTS = [
+    Variant(api, framework, drivername, row)
+    for api, framework, (drivername, row) in product(APIS, FRAMEWORKS, DRIVERS.items())
+    if not (framework == "flask" and "flask" in row)
+]
