@@ -1,6 +1,7 @@
 """What is rendered, executed: installed alone, run, tested, and looked at from outside."""
 
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -37,6 +38,31 @@ def stored(url: URL, folder: Path) -> list[str]:
         engine.dispose()
 
 
+def check_faults(variant: Variant, project: Project, url: URL) -> None:
+    """Check that what can go wrong with a server is one line, without the password."""
+
+    def check(fault: URL, *expected: str) -> None:
+        env = {"DATABASE_URL": fault.render_as_string(hide_password=False)}
+        done = project.run(DISTRIBUTION, env=env, check=False)
+        assert (done.returncode, done.stdout) == (1, ""), done
+        assert done.stderr.startswith(f"{DISTRIBUTION}: The database "), done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "s3cret" not in done.stderr
+        assert any(word in done.stderr.lower() for word in expected), done.stderr
+
+    if variant.backend != "sqlite":
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            nobody = URL.create(
+                variant.drivername, "nobody", "s3cret", "127.0.0.1", closed.getsockname()[1], "x"
+            )
+            check(nobody, "refused", "can't connect", "can't create")
+        check(url.set(username="nobody", password="s3cret"), "nobody")
+        check(nobody.set(host="s3cret@127.0.0.1"), "%40")
+    check(URL.create("oracle+oracledb", "nobody", "s3cret", "127.0.0.1"), "oracledb")
+
+
 def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     variant: Variant, render: Render, new_database: Callable[[str], URL], tmp_path: Path
 ) -> None:
@@ -68,3 +94,4 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
     assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
     assert stored(url, folder) == ["Hello, World!", MESSAGE]
+    check_faults(variant, project, url)
