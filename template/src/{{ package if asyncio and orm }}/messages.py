@@ -1,0 +1,86 @@
+"""How messages are added and read.
+
+Every function works in the caller's session and never commits: the caller begins
+the transaction and ends it.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from sqlalchemy import Row, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from .models import MAX_LENGTH, Message
+
+
+class InvalidMessageError(ValueError):
+    """A message that cannot be stored; its text says what to write instead."""
+
+
+def check_message(text: str) -> str:
+    """Return the text unchanged if every database can store it.
+
+    Raises:
+        InvalidMessageError: The text is empty, longer than MAX_LENGTH characters, has a
+            NUL character (which PostgreSQL refuses) or is not valid Unicode.
+    """
+    if not text:
+        raise InvalidMessageError("The message is empty. Write some text.")
+    if len(text) > MAX_LENGTH:
+        raise InvalidMessageError(
+            f"The message has {len(text)} characters. Write at most {MAX_LENGTH}."
+        )
+    if "\0" in text:
+        raise InvalidMessageError("The message has a NUL character. Leave it out.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessageError("The message is not valid Unicode. Write it in UTF-8.") from None
+    return text
+
+
+async def add_message(session: AsyncSession, text: str) -> Message:
+    """Add a message and return it with its new id.
+
+    Raises:
+        InvalidMessageError: The text cannot be stored.
+    """
+    message = Message(message=check_message(text))
+    session.add(message)
+    await session.flush()
+    return message
+
+
+async def add_messages(session: AsyncSession, texts: Iterable[str]) -> None:
+    """Add many messages at once, faster than one by one.
+
+    Raises:
+        InvalidMessageError: One of the texts cannot be stored; none has been added.
+    """
+    rows = [{"message": check_message(text)} for text in texts]
+    if rows:
+        await session.execute(insert(Message), rows)
+
+
+async def get_message(session: AsyncSession, message_id: int) -> Message:
+    """Return the message with this id.
+
+    Raises:
+        sqlalchemy.exc.NoResultFound: There is none.
+    """
+    return await session.get_one(Message, message_id)
+
+
+async def latest_messages(session: AsyncSession, limit: int = 20) -> Sequence[Message]:
+    """Return the newest messages, the newest first."""
+    statement = select(Message).order_by(Message.id.desc()).limit(limit)
+    return (await session.scalars(statement)).all()
+
+
+async def stream_messages(session: AsyncSession) -> AsyncIterator[Row[int, str]]:
+    """Yield the id and the text of every message, the oldest first.
+
+    The rows come a thousand at a time, so that any number of them fits in memory.
+    """
+    statement = select(Message.id, Message.message).order_by(Message.id)
+    async for row in await session.stream(statement.execution_options(yield_per=1000)):
+        yield row
