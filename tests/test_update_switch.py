@@ -1,0 +1,146 @@
+"""Any answers to any answers: a project that changes its mind is a project made that way."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, make_url
+
+from updates import (
+    BRANCH,
+    SETS,
+    Pair,
+    commit_all,
+    copy,
+    git,
+    pairs,
+    recopy,
+    run_python,
+    tree,
+    update,
+)
+from variants import PACKAGE, PROJECT_NAME
+
+pytest_plugins = ["update_fixtures"]
+
+Fresh = Callable[[str], Path]
+NAMES = list(SETS)
+NEXT = list(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))
+
+
+@pytest.mark.parametrize("pair", pairs(), ids=" to ".join)
+def test_a_switch_gives_what_a_copy_would_have_given(
+    pair: Pair, fresh: Fresh, project: Fresh
+) -> None:
+    left, reached = pair
+    folder = project(left)
+
+    update(folder, SETS[reached], BRANCH)
+
+    assert tree(folder) == tree(fresh(reached))
+    # Nothing is recorded as a conflict, and what git sees is what is there.
+    assert git(folder, "diff", "--name-only", "--diff-filter=U") == ""
+
+
+@pytest.mark.parametrize("pair", NEXT, ids=" to ".join)
+def test_a_project_that_was_switched_runs(
+    pair: Pair, project: Fresh, new_database: Callable[[str], URL]
+) -> None:
+    left, reached = pair
+    drivername = make_url(SETS[reached]["database_url"]).drivername
+    try:
+        make_url(f"{drivername}://").get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        pytest.skip(f"The tests' own environment has no {error.name}; test_run.py installs it.")
+    folder = project(left)
+    url = new_database(drivername).render_as_string(hide_password=False)
+
+    update(folder, SETS[reached], BRANCH)
+
+    assert run_python(folder, "-m", PACKAGE, DATABASE_URL=url) == "Hello, World!\n"
+    # test_run.py runs all the tests of the same files, copied.
+    tests = ("tests/test_messages.py", "tests/test_db.py")
+    run_python(folder, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests)
+
+
+def test_a_switch_back_and_forth_leaves_nothing(project: Fresh, fresh: Fresh) -> None:
+    start, *others = NAMES
+    folder = project(start)
+    for name in [*others[-3:], start]:
+        update(folder, SETS[name], BRANCH)
+        commit_all(folder, name)
+    assert tree(folder) == tree(fresh(start))
+
+
+@pytest.mark.parametrize("name", ["project", "[a] project"])
+def test_another_package_is_refused_with_a_sentence_and_changes_nothing(
+    name: str, project: Fresh, tmp_path: Path
+) -> None:
+    folder = project(NAMES[0]).rename(tmp_path / name)
+    (folder / "src" / PACKAGE / "own.py").write_text(f"from {PACKAGE} import db\n")
+    commit_all(folder)
+    before = tree(folder)
+
+    with pytest.raises(ValueError, match=f"Write {PROJECT_NAME}, or rename it by hand"):
+        update(folder, {"project_name": "Another Name"}, BRANCH)
+
+    assert tree(folder) == before
+    assert git(folder, "status", "--porcelain") == ""
+
+
+# Copier updates no project through a symbolic link, but it copies over one.
+@pytest.mark.parametrize("link", [False, True], ids=["here", "through a link"])
+def test_a_copy_over_a_project_does_not_rename_its_package(
+    link: bool,  # noqa: FBT001
+    repository: Path,
+    project: Fresh,
+    tmp_path: Path,
+) -> None:
+    folder = project(NAMES[0])
+    before = tree(folder)
+    if link:
+        (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    path = tmp_path / "link" if link else folder
+
+    with pytest.raises(ValueError, match="package of this project would be renamed"):
+        copy(repository, path, {"project_name": "Another Name"}, BRANCH)
+    assert tree(folder) == before
+
+    copy(repository, path, SETS[NAMES[0]], BRANCH)
+    assert tree(folder) == before
+
+
+def test_a_name_that_keeps_the_package_is_accepted(
+    repository: Path, project: Fresh, tmp_path: Path
+) -> None:
+    folder = project(NAMES[0])
+    respelled = PROJECT_NAME.upper().replace(" ", "-")
+
+    update(folder, {"project_name": respelled}, BRANCH)
+
+    answers = SETS[NAMES[0]] | {"project_name": respelled}
+    assert tree(folder) == tree(copy(repository, tmp_path / "expected", answers, BRANCH))
+
+
+def test_a_copy_into_a_folder_with_another_projects_answers_is_not_refused(
+    repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / ".copier-answers.yml").write_text("question: answer\n")
+    copy(repository, tmp_path / "other", {"project_name": "Shop"}, BRANCH)
+    assert (tmp_path / "other" / "src" / "shop").is_dir()
+
+
+@pytest.mark.parametrize("pair", NEXT, ids=" to ".join)
+def test_a_recopy_overwrites_what_it_has_and_deletes_nothing(
+    pair: Pair, repository: Path, fresh: Fresh, project: Fresh
+) -> None:
+    left, reached = pair
+    folder = project(left)
+    before, wanted = tree(folder), tree(fresh(reached))
+
+    recopy(folder, SETS[reached], BRANCH)
+
+    # The files of the old answers stay behind, as docs/updating.md says.
+    assert tree(folder) == before | wanted
+    assert not {*git(folder, "diff", "--name-only").splitlines()} & ({*before} - {*wanted})
