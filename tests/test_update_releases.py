@@ -57,7 +57,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "clone", "--quiet", "--no-tags", ROOT, ".")
     git(folder, "checkout", "--quiet", "-B", BRANCH)
     for version, commit in find_releases().items():
-        git(folder, "tag", version, commit)
+        git(folder, "tag", f"v{version}", commit)
     git(folder, "rm", "--quiet", "-r", ".")
     commit_all(snapshot(folder))
     bare = tmp_path_factory.mktemp("released") / "template.git"
@@ -78,7 +78,7 @@ def newest(versions: dict[str, str]) -> str:
 
 def test_a_copy_takes_the_newest_release(history: Path, tmp_path: Path) -> None:
     folder = copy(history, tmp_path / "project")
-    assert answers(folder)["_commit"] == newest(find_releases())
+    assert answers(folder)["_commit"] == f"v{newest(find_releases())}"
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -89,7 +89,7 @@ def test_every_release_is_updated_to_what_a_copy_gives(
     steps = 0
     for version in find_releases():
         try:
-            folder = track(copy(history, tmp_path / version, SETS[name], version))
+            folder = track(copy(history, tmp_path / version, SETS[name], f"v{version}"))
         except ValueError:
             # A release from before this database: no project has these answers there.
             continue
@@ -106,7 +106,7 @@ def test_every_release_is_updated_with_the_edits_kept(
 ) -> None:
     for version in find_releases():
         try:
-            folder = track(copy(history, tmp_path / version, SETS[name], version))
+            folder = track(copy(history, tmp_path / version, SETS[name], f"v{version}"))
         except ValueError:
             continue
         with (folder / OLD).open("a", encoding="utf-8") as file:
