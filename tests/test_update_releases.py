@@ -104,11 +104,13 @@ def test_every_release_is_updated_to_what_a_copy_gives(
 def test_every_release_is_updated_with_the_edits_kept(
     name: str, history: Path, tmp_path: Path
 ) -> None:
+    steps = 0
     for version in find_releases():
         try:
             folder = track(copy(history, tmp_path / version, SETS[name], f"v{version}"))
         except ValueError:
             continue
+        steps += 1
         with (folder / OLD).open("a", encoding="utf-8") as file:
             file.write("\n\nOURS = True\n")
         (folder / f"src/{PACKAGE}/own.py").write_text("OWN = True\n", encoding="utf-8")
@@ -120,6 +122,8 @@ def test_every_release_is_updated_with_the_edits_kept(
         assert (folder / OLD).read_text(encoding="utf-8").endswith("\n\nOURS = True\n")
         assert (folder / f"src/{PACKAGE}/own.py").exists()
         assert not (folder / "tests/test_main.py").exists()
+    if not steps:
+        pytest.skip("No release has these answers yet.")
 
 
 def test_check_update_tells_the_truth(workshop: Make, tmp_path: Path) -> None:
