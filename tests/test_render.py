@@ -65,15 +65,16 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(params=VARIANTS, ids=str)
+@pytest.fixture(scope="module", params=VARIANTS, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
     return value
 
 
-@pytest.fixture
-def project(variant: Variant, render: Render, tmp_path: Path) -> Path:
-    return render(tmp_path / "project", **variant.answers())
+@pytest.fixture(scope="module")
+def project(variant: Variant, render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that several tests only look at."""
+    return render(tmp_path_factory.mktemp("render") / "project", **variant.answers())
 
 
 def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> None:

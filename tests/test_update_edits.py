@@ -12,6 +12,7 @@ from copier.errors import UnsafeTemplateError, UserMessageError
 
 from updates import (
     BRANCH,
+    FAMILIES,
     SETS,
     commit_all,
     copy,
@@ -144,7 +145,7 @@ def test_a_line_that_both_changed_stands_between_markers_that_name_both_sides(
         git(folder, "diff", "--check")
 
 
-@pytest.mark.parametrize("reached", [name for name in SETS if name != START])
+@pytest.mark.parametrize("reached", [name for name in FAMILIES if name != START])
 def test_edits_survive_a_switch_or_are_brought_back(reached: str, project: Make) -> None:
     folder = project(START)
     edit(folder)

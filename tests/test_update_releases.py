@@ -15,6 +15,7 @@ from copier.errors import UnsafeTemplateError
 from conftest import missing
 from updates import (
     BRANCH,
+    FAMILIES,
     SETS,
     commit_all,
     copy,
@@ -81,7 +82,7 @@ def test_a_copy_takes_the_newest_release(history: Path, tmp_path: Path) -> None:
     assert answers(folder)["_commit"] == f"v{newest(find_releases())}"
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_release_is_updated_to_what_a_copy_gives(
     name: str, history: Path, tmp_path: Path
 ) -> None:
@@ -100,7 +101,7 @@ def test_every_release_is_updated_to_what_a_copy_gives(
         pytest.skip("No release has these answers yet.")
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_every_release_is_updated_with_the_edits_kept(
     name: str, history: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +143,7 @@ def test_check_update_tells_the_truth(workshop: Make, tmp_path: Path) -> None:
     assert run_copier(folder, "check-update", "--quiet").returncode == 0
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_answers_file_holds_answers_and_where_they_came_from(
     name: str, fresh: Callable[[str], Path]
 ) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import URL, make_url
 
 from updates import (
     BRANCH,
+    FAMILIES,
     SETS,
     Pair,
     commit_all,
@@ -24,7 +25,7 @@ from variants import PACKAGE, PROJECT_NAME
 pytest_plugins = ["update_fixtures"]
 
 Fresh = Callable[[str], Path]
-NAMES = list(SETS)
+NAMES = FAMILIES
 NEXT = list(zip(NAMES, [*NAMES[1:], NAMES[0]], strict=True))
 
 
