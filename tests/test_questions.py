@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from conftest import Render, run
-from variants import BARE, DATABASES, DRIVERS, QUESTIONS, REFUSED, sample_url
+from variants import APIS, BARE, DATABASES, DRIVERS, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
 
 BAD_NAMES = {
     "": "Write a name, such as Hello World.",
@@ -45,8 +45,8 @@ BAD_NAMES = {
     "büro": "only the letters",
     "\N{GREEK SMALL LETTER ALPHA}": "only the letters",
     "\N{PARTY POPPER}": "only the letters",
-    "x" * 41: "at most 40 characters, and this one has 41",
-    "x" * 200: "at most 40 characters",
+    "x" * 31: "at most 30 characters, and this one has 31",
+    "x" * 200: "at most 30 characters",
     "class": "a keyword of Python",
     "True": "a keyword of Python",
     "none": "a keyword of Python",
@@ -64,7 +64,7 @@ BAD_NAMES = {
     "nul": "a device on Windows",
     "COM1": "a device on Windows",
 }
-GOOD_NAMES = ["a", "A1", "match", "type", "case", "print", "My Shop", "my-shop_2", "x" * 40]
+GOOD_NAMES = ["a", "A1", "match", "type", "case", "print", "My Shop", "my-shop_2", "x" * 30]
 BAD_URLS = {
     "": "Write a database URL",
     "hello.db": "starts with a database and ://",
@@ -186,6 +186,21 @@ def test_a_bad_name_is_refused(render: Render, tmp_path: Path, name: str, senten
 def test_a_good_name_is_kept(render: Render, tmp_path: Path, name: str) -> None:
     project = render(tmp_path / "project", project_name=name, database_url="sqlite:///a.db")
     check_values(project, name, "sqlite:///a.db")
+
+
+@pytest.mark.parametrize("name", ["a", "type", "x" * 30])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("api", APIS)
+def test_a_name_of_any_length_leaves_the_project_clean(
+    render: Render, tmp_path: Path, api: str, framework: str, name: str
+) -> None:
+    answers = {"project_name": name, "api": api, "framework": framework}
+    project = render(tmp_path / "project", **answers)
+    ruff = Path(sys.executable).with_name("ruff")
+    run(ruff, "format", "--check", "--no-cache", cwd=project)
+    run(ruff, "check", "--no-cache", cwd=project)
+    if name == "type":
+        run(sys.executable, "-m", "mypy", cwd=project)
 
 
 @pytest.mark.parametrize(("url", "sentence"), BAD_URLS.items())

@@ -221,7 +221,7 @@ def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> 
         ("Flask", "hello"),
         ("class", "hello"),
         ("tests", "hello"),
-        ("x" * 41, "hello"),
+        ("x" * 31, "hello"),
         ("déjà", "hello"),
     ],
 )
