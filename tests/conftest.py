@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from getpass import getuser
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import uv
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from variants import ROOT, Variant
+from serving import Site
+from variants import DISTRIBUTION, PACKAGE, PROJECT_NAME, ROOT, Variant, sample_url
 
 UV = uv.find_uv_bin()
 HELP = {
@@ -205,3 +207,32 @@ class Project:
         """Run a program of the environment in the project's folder."""
         program, *arguments = command
         return run(self.bin / program, *arguments, cwd=self.folder, env=env, check=check)
+
+
+Workshop = Callable[[str, str, str], Site]
+
+
+@pytest.fixture(scope="session")
+def workshop(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Make the project of an api, framework and driver, all in one environment with servers."""
+    if sys.platform == "win32":
+        missing("gunicorn does not run on Windows.")
+    root = tmp_path_factory.mktemp("workshop")
+    house = Project(root / "house", DISTRIBUTION)
+    house.folder.mkdir()
+    run(UV, "venv", "--quiet", "--python", sys.executable, house.environment, cwd=root)
+    house.pip_install("gunicorn>=23", "waitress>=3")
+
+    @cache
+    def make(api: str, framework: str, drivername: str) -> Site:
+        folder = render(
+            root / f"{api}-{framework}-{drivername}",
+            project_name=PROJECT_NAME,
+            api=api,
+            framework=framework,
+            database_url=sample_url(drivername),
+        )
+        house.pip_install("--requirement", folder / "pyproject.toml")
+        return Site(PACKAGE, folder / "src", house.bin)
+
+    return make

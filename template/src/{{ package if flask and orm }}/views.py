@@ -1,6 +1,7 @@
 """What the web page does: it shows the newest messages and adds one."""
 
 from http import HTTPStatus
+from urllib.parse import unquote_to_bytes
 
 from flask import Blueprint, Response, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -23,11 +24,31 @@ def index() -> str:
 def add() -> ResponseReturnValue:
     """Add the message of the form and go back to the page."""
     try:
-        add_message(db.session(), request.form.get("message", ""))
+        add_message(db.session(), form_message())
     except InvalidMessageError as error:
         return show_messages(str(error)), HTTPStatus.BAD_REQUEST
     db.session.commit()
     return redirect(url_for(".index"), HTTPStatus.SEE_OTHER)
+
+
+def form_message() -> str:
+    """Return the message of the form, or no text if there is none.
+
+    Raises:
+        InvalidMessageError: There is more than one, or the form is not in UTF-8.
+    """
+    body = request.get_data()
+    if request.mimetype == "application/x-www-form-urlencoded":
+        body = unquote_to_bytes(body)
+    try:
+        # Flask would replace these bytes, and store another message than the one that was sent.
+        body.decode()
+    except UnicodeDecodeError:
+        raise InvalidMessageError("The message is not valid Unicode. Write it in UTF-8.") from None
+    texts = request.form.getlist("message")
+    if len(texts) > 1:
+        raise InvalidMessageError(f"The message is there {len(texts)} times. Send it once.")
+    return "".join(texts)
 
 
 def show_messages(error: str = "") -> str:

@@ -1,0 +1,175 @@
+"""Rendered projects at work: under a real server, reached over HTTP, looked at from outside."""
+
+import html
+import http.client
+import os
+import re
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlencode
+
+from sqlalchemy import URL, create_engine
+from sqlalchemy.pool import NullPool
+
+DRIVERNAMES = ["sqlite", "postgresql+psycopg", "mysql+pymysql"]
+FORM = "application/x-www-form-urlencoded"
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def query(url: URL, folder: Path, statement: str) -> list[str]:
+    """Return the first column of a query, asked with another connection than the project's."""
+    if url.get_backend_name() == "sqlite":
+        with closing(sqlite3.connect(folder / str(url.database), timeout=15)) as connection:
+            return [row[0] for row in connection.execute(statement)]
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return [row[0] for row in connection.exec_driver_sql(statement)]
+
+
+def stored(url: URL, folder: Path) -> list[str]:
+    """Return the messages in the order in which they were added."""
+    return query(url, folder, "SELECT message FROM messages ORDER BY id")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server answered."""
+
+    status: int
+    headers: dict[str, str]
+    text: str
+
+    @property
+    def messages(self) -> list[str]:
+        """The messages that the page shows, the oldest first."""
+        shown = re.findall(r'<li dir="auto">(.*?)</li>', self.text, re.DOTALL)
+        return [html.unescape(text) for text in reversed(shown)]
+
+    @property
+    def error(self) -> str:
+        """What the page says is wrong with the form."""
+        found = re.search(r'<p id="error" role="alert">(.*)</p>', self.text)
+        return html.unescape(found[1]) if found else ""
+
+
+class Client:
+    """A browser that keeps its connection, and never tries a request again."""
+
+    def __init__(self, port: int, timeout: float = 60) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.connection.close()
+
+    def request(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Reply:
+        """Send a request and return the reply."""
+        self.connection.request(method, path, body or None, {"Content-Type": kind} if kind else {})
+        reply = self.connection.getresponse()
+        text = reply.read().decode()
+        return Reply(reply.status, dict(reply.getheaders()), text)
+
+    def get(self, path: str = "/") -> Reply:
+        """Ask for a page."""
+        return self.request("GET", path)
+
+    def post(self, text: str) -> Reply:
+        """Send the form as a browser does."""
+        return self.request("POST", "/", urlencode({"message": text}).encode(), FORM)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Flask project under a server, and the file with all that they printed."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def client(self, timeout: float = 60) -> Client:
+        """Return a browser of its own."""
+        return Client(self.port, timeout)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A rendered project: its package, the source of it and the programs of its environment."""
+
+    package: str
+    source: Path
+    bin: Path
+
+    def environment(self, url: URL) -> dict[str, str]:
+        """Return the variables that the project is run with."""
+        clean = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ}
+        shown = url.render_as_string(hide_password=False)
+        return clean | {"PYTHONPATH": str(self.source), "DATABASE_URL": shown}
+
+    @contextmanager
+    def start(
+        self,
+        url: URL,
+        folder: Path,
+        *options: str,
+        server: str = "gunicorn",
+        prefix: tuple[str, ...] = (),
+        more: dict[str, str] | None = None,
+    ) -> Iterator[Service]:
+        """Serve the project in a folder until the end of the block."""
+        port = free_port()
+        factory = f"{self.package}:create_app"
+        command = {
+            "gunicorn": [
+                *("--bind", f"127.0.0.1:{port}", "--threads=4", "--keep-alive=60"),
+                *options,
+                f"{factory}()",
+            ],
+            "waitress-serve": [f"--listen=127.0.0.1:{port}", *options, "--call", factory],
+            "flask": ["--app", self.package, "run", "--port", str(port), *options],
+        }[server]
+        log = folder / "log"
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                [*prefix, str(self.bin / server), *command],
+                cwd=folder,
+                env=self.environment(url) | (more or {}),
+                stdout=output,
+                stderr=output,
+            ) as process,
+        ):
+            try:
+                wait_for(port, process, log)
+                yield Service(port, process, log)
+            finally:
+                process.terminate()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a server listens on the port. It need not have answered yet."""
+    for _ in range(300):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(log.read_text())

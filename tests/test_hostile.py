@@ -1,0 +1,190 @@
+"""What people and programs may send to the page: stored and shown unchanged, or refused."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote_from_bytes
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import URL
+
+from conftest import Workshop
+from serving import DRIVERNAMES, FORM, Client, Reply, stored
+from variants import APIS
+
+TEXTS = [
+    "".join(map(chr, range(1, 32))),
+    "".join(map(chr, range(127, 160))),
+    " ",
+    "\t",
+    "\r",
+    "\r\n",
+    " both ends ",
+    "\N{ZERO WIDTH SPACE}",
+    "\N{BYTE ORDER MARK}first",
+    "\N{RIGHT-TO-LEFT OVERRIDE}txt.exe",
+    "\N{LEFT-TO-RIGHT ISOLATE}\N{POP DIRECTIONAL ISOLATE}",
+    "Z" + "\N{COMBINING ACUTE ACCENT}\N{COMBINING GRAPHEME JOINER}" * 100,
+    "e\N{COMBINING ACUTE ACCENT} is not \N{LATIN SMALL LETTER E WITH ACUTE}",
+    "\N{MAN}\N{EMOJI MODIFIER FITZPATRICK TYPE-4}\N{ZERO WIDTH JOINER}\N{HEAVY BLACK HEART}",
+    "\N{WAVING WHITE FLAG}\N{VARIATION SELECTOR-16}\N{ZERO WIDTH JOINER}\N{RAINBOW}",
+    "\N{REPLACEMENT CHARACTER}",
+    "\ufffe\uffff\U0010ffff",
+    "\N{LINE SEPARATOR}\N{PARAGRAPH SEPARATOR}\N{NEXT LINE}",
+    "\N{LATIN SMALL LETTER DOTLESS I}\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}\N{KELVIN SIGN}",
+    "\N{PARTY POPPER}" * 255,
+    "'; DROP TABLE messages; --",
+    "' OR 1=1 --",
+    '"); DELETE FROM messages; /*',
+    "1; SELECT pg_sleep(10)",
+    "\\'; INSERT INTO messages VALUES (1, 'x'); --",
+    ":message %(message)s ? $1 @p1 %s",
+    "<script>alert(1)</script>",
+    "</li></ul><img src=x onerror=alert(1)>",
+    '"><svg/onload=alert(1)>&lt;&amp;&#0;',
+    "javascript:alert(1)",
+    "{{ 7 * 7 }}{% raw %}{{ config }}{# #}",
+    "${7*7} #{7*7} <%= 7*7 %>",
+    "../../../../etc/passwd",
+    "C:\\Windows\\..\\win.ini",
+    "%s%n%x {0.__class__} %(name)s %d",
+    "$(id) `id` | id; id & id",
+    "%00 %ff %25 + &message=second",
+    "a=b&c=d;e=f",
+    "\x1b[31mred\x1b[0m\x07\x08",
+    "null",
+    "None",
+    "0",
+    "NaN",
+    "true",
+    "=1+1",
+    "x" * 255,
+]
+REFUSED = {
+    "nothing": b"",
+    "an empty message": b"message=",
+    "another field": b"text=Hello",
+    "two messages": b"message=one&message=two",
+    "a NUL": b"message=a%00b",
+    "256 characters": b"message=" + b"x" * 256,
+    "a byte that is no UTF-8": b"message=%FF",
+    "the same, not encoded": b"message=caf\xe9",
+    "half a character": b"message=%F0%9F%8E",
+    "a lone surrogate": b"message=%ED%A0%BD",
+    "an overlong slash": b"message=%C0%AF",
+    "100 kB of text": b"message=" + b"x" * 100_000,
+}
+PART = 'Content-Disposition: form-data; name="message"'
+OTHER_KINDS = {
+    "JSON": ("application/json", b'{"message": "Hello"}'),
+    "plain text": ("text/plain", b"message=Hello"),
+    "no type": ("", b"message=Hello"),
+    "a file": (
+        "multipart/form-data; boundary=x",
+        f'--x\r\n{PART}; filename="a.txt"\r\n\r\nHello\r\n--x--\r\n'.encode(),
+    ),
+    "bytes in a part": (
+        "multipart/form-data; boundary=x",
+        f"--x\r\n{PART}\r\n\r\n".encode() + b"caf\xe9\r\n--x--\r\n",
+    ),
+    "a part without an end": (
+        "multipart/form-data; boundary=x",
+        f"--x\r\n{PART}\r\n\r\nHello".encode(),
+    ),
+    "no boundary": ("multipart/form-data", f"--x\r\n{PART}\r\n\r\nHello\r\n--x--\r\n".encode()),
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    client: Client
+    url: URL
+    folder: Path
+
+    def rows(self) -> list[str]:
+        return stored(self.url, self.folder)
+
+
+@pytest.fixture(params=[f"{api}-{drivername}" for api in APIS for drivername in DRIVERNAMES])
+def page(
+    request: pytest.FixtureRequest,
+    workshop: Workshop,
+    new_database: Callable[[str], URL],
+    tmp_path: Path,
+) -> Iterator[Page]:
+    """A Flask project's page, and its rows as another connection sees them."""
+    api, drivername = request.param.split("-")
+    url = new_database(drivername)
+    with (
+        workshop(api, "flask", drivername).start(url, tmp_path) as service,
+        service.client() as client,
+    ):
+        assert client.get().status == 200
+        yield Page(client, url, tmp_path)
+
+
+def check_refused(reply: Reply) -> None:
+    assert 400 <= reply.status < 500, reply
+    assert "Traceback" not in reply.text
+    assert reply.headers["Cache-Control"] == "no-store"
+
+
+def check_the_list(page: Page) -> None:
+    for count, text in enumerate(TEXTS, 1):
+        reply = page.client.post(text)
+        assert (reply.status, reply.headers["Location"]) == (303, "/"), (text, reply)
+        assert page.client.get().messages == TEXTS[max(0, count - 20) : count]
+    assert page.rows() == TEXTS
+
+    for name, body in REFUSED.items():
+        reply = page.client.request("POST", "/", body, FORM)
+        check_refused(reply)
+        assert reply.error.startswith("The message "), (name, reply)
+        assert page.client.get().messages == TEXTS[-20:]
+    for name, (kind, body) in OTHER_KINDS.items():
+        reply = page.client.request("POST", "/", body, kind)
+        check_refused(reply)
+        assert reply.error.startswith("The message "), (name, reply)
+    reply = page.client.request("POST", "/", b"message=" + b"x" * 1_000_000, FORM)
+    check_refused(reply)
+    assert reply.error == "The message has 1000000 characters. Write at most 255."
+    for method, path in (("PUT", "/"), ("DELETE", "/"), ("GET", "/../etc/passwd"), ("POST", "/x")):
+        check_refused(page.client.request(method, path))
+    for path in ("/?message=x", "/?limit=1%27"):
+        assert page.client.get(path).status == 200
+    assert page.rows() == TEXTS
+
+
+def check_any_other(page: Page) -> None:
+    rows = len(page.rows())
+
+    @settings(
+        max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(st.text(max_size=300) | st.binary(max_size=40))
+    def check(value: str | bytes) -> None:
+        nonlocal rows
+        data = value if isinstance(value, bytes) else value.encode(errors="surrogatepass")
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            text = ""
+        body = f"message={quote_from_bytes(data)}".encode()
+        reply = page.client.request("POST", "/", body, FORM)
+        if text and len(text) <= 255 and "\0" not in text:
+            rows += 1
+            assert reply.status == 303, reply
+            assert page.client.get().messages[-1] == text
+        else:
+            assert reply.status == 400, reply
+            assert reply.error.startswith("The message ")
+
+    check()
+    assert len(page.rows()) == rows
+
+
+def test_any_text_is_stored_and_shown_unchanged_or_refused(page: Page) -> None:
+    check_the_list(page)
+    check_any_other(page)
