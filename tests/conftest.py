@@ -236,3 +236,15 @@ def workshop(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Worksh
         return Site(PACKAGE, folder / "src", house.bin)
 
     return make
+
+
+Sites = Callable[[str, str, str], tuple[Site, URL]]
+
+
+@pytest.fixture
+def sites(workshop: Workshop, new_database: Callable[[str], URL]) -> Sites:
+    """Make the project of an api, framework and driver, and an empty database for it."""
+    return lambda api, framework, drivername: (
+        workshop(api, framework, drivername),
+        new_database(drivername),
+    )

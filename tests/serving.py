@@ -121,6 +121,21 @@ class Site:
         shown = url.render_as_string(hide_password=False)
         return clean | {"PYTHONPATH": str(self.source), "DATABASE_URL": shown}
 
+    def run(
+        self, url: URL, folder: Path, *arguments: str, prefix: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the project's command in a folder."""
+        return subprocess.run(
+            [*prefix, str(self.bin / "python"), "-m", self.package, *arguments],
+            cwd=folder,
+            env=self.environment(url),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
     @contextmanager
     def start(
         self,

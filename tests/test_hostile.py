@@ -1,6 +1,6 @@
 """What people and programs may send to the page: stored and shown unchanged, or refused."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote_from_bytes
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from conftest import Workshop
+from conftest import Sites
 from serving import DRIVERNAMES, FORM, Client, Reply, stored
 from variants import APIS
 
@@ -108,19 +108,11 @@ class Page:
 
 
 @pytest.fixture(params=[f"{api}-{drivername}" for api in APIS for drivername in DRIVERNAMES])
-def page(
-    request: pytest.FixtureRequest,
-    workshop: Workshop,
-    new_database: Callable[[str], URL],
-    tmp_path: Path,
-) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Iterator[Page]:
     """A Flask project's page, and its rows as another connection sees them."""
     api, drivername = request.param.split("-")
-    url = new_database(drivername)
-    with (
-        workshop(api, "flask", drivername).start(url, tmp_path) as service,
-        service.client() as client,
-    ):
+    site, url = sites(api, "flask", drivername)
+    with site.start(url, tmp_path) as service, service.client() as client:
         assert client.get().status == 200
         yield Page(client, url, tmp_path)
 

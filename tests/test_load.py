@@ -1,0 +1,132 @@
+"""Many at once: the page under real servers, and writers to one SQLite file."""
+
+import json
+import subprocess
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from conftest import Sites, Workshop
+from serving import DRIVERNAMES, Service, stored
+from variants import APIS, FRAMEWORKS
+
+CLIENTS = 16
+REQUESTS = 12
+SERVERS = {
+    "gunicorn": ("--workers=2",),
+    "waitress-serve": ("--threads=4",),
+}
+WRITERS = Path(__file__).with_name("writers.py")
+CREATORS = Path(__file__).with_name("creators.py")
+
+
+def visit(service: Service, client: int) -> tuple[list[str], Counter[str]]:
+    """Post and read in turns and return what was acknowledged, and whatever went wrong."""
+    acknowledged = []
+    problems: Counter[str] = Counter()
+    with service.client() as browser:
+        for number in range(REQUESTS):
+            text = f"{client}.{number}"
+            try:
+                reply = browser.get() if number % 3 == 2 else browser.post(text)
+            except OSError as error:
+                problems[repr(error)] += 1
+            else:
+                if reply.status == 303:
+                    acknowledged.append(text)
+                elif reply.status != 200:
+                    problems[f"{reply.status} {reply.text}"] += 1
+    return acknowledged, problems
+
+
+@pytest.mark.parametrize(
+    ("api", "drivername", "server"),
+    [
+        *((api, drivername, "gunicorn") for api in APIS for drivername in DRIVERNAMES),
+        ("core", "postgresql+psycopg", "waitress-serve"),
+        ("orm", "sqlite", "waitress-serve"),
+    ],
+)
+def test_every_message_that_is_acknowledged_is_there_once(
+    api: str, drivername: str, server: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", drivername)
+    acknowledged: list[str] = []
+    problems: Counter[str] = Counter()
+    # The first requests of all meet a database without a table.
+    with (
+        site.start(url, tmp_path, *SERVERS[server], server=server) as service,
+        ThreadPoolExecutor(CLIENTS) as clients,
+    ):
+        for texts, errors in clients.map(lambda client: visit(service, client), range(CLIENTS)):
+            acknowledged += texts
+            problems += errors
+    log = service.log.read_text()
+    assert problems == Counter(), log
+    assert len(acknowledged) == CLIENTS * REQUESTS * 2 // 3
+    assert Counter(stored(url, tmp_path)) == Counter(acknowledged)
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("drivername", ["sqlite+aiosqlite", *DRIVERNAMES])
+@pytest.mark.parametrize("api", APIS)
+def test_commands_may_meet_at_a_database_without_a_table(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "plain", drivername)
+    texts = [str(number) for number in range(4)]
+    with ThreadPoolExecutor(len(texts)) as people:
+        done = list(people.map(lambda text: site.run(url, tmp_path, text), texts))
+    assert [(each.stdout, each.stderr) for each in done] == [(f"{text}\n", "") for text in texts]
+    assert sorted(stored(url, tmp_path)) == texts
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_processes_may_create_the_tables_of_an_sqlite_file_at_once(
+    api: str, workshop: Workshop, tmp_path: Path
+) -> None:
+    site = workshop(api, "plain", "sqlite")
+    done = subprocess.run(
+        [site.bin / "python", CREATORS, site.package, api],
+        cwd=tmp_path,
+        env=site.environment(URL.create("sqlite", database="unused.db")),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("api", APIS)
+def test_sqlite_writers_in_processes_and_threads_lose_nothing_and_are_never_locked_out(
+    api: str, framework: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, framework, "sqlite")
+    site.run(url, tmp_path, "0")
+    processes = [
+        subprocess.Popen(
+            [site.bin / "python", WRITERS, site.package, api, framework, str(number)],
+            cwd=tmp_path,
+            env=site.environment(url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for number in range(3)
+    ]
+    results = []
+    for process in processes:
+        output, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+        results.append(json.loads(output))
+    assert [result["errors"] for result in results] == [[]] * 3
+    rows = stored(url, tmp_path)
+    counter = int(rows[0])
+    assert counter == sum(result["updates"] for result in results)
+    assert Counter(rows[1:]) == Counter(text for result in results for text in result["inserts"])
+    # A reader that waited for writers would wait for all that are in the queue before it.
+    assert max(result["slowest_read"] for result in results) < 5
