@@ -74,6 +74,8 @@ def create_tables_once() -> None:
 def unavailable(error: Exception) -> ResponseReturnValue:
     """Say that the database cannot be used. The reason is in the log only."""
     current_app.logger.error("The database cannot be used.", exc_info=error)
+    # It may be another database when it is back, or without a table: look again.
+    current_app.extensions.pop("tables", None)
     return render_template("unavailable.html"), HTTPStatus.SERVICE_UNAVAILABLE
 
 
