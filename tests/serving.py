@@ -9,9 +9,10 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Self
 from urllib.parse import urlencode
 
@@ -188,3 +189,50 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise AssertionError(log.read_text())
+
+
+class Proxy:
+    """A door to a database server that can be shut and opened, which a test may not stop."""
+
+    def __init__(self, url: URL) -> None:
+        default = {"postgresql": 5432, "mysql": 3306}[url.get_backend_name()]
+        self.target = (url.host or "127.0.0.1", url.port or default)
+        self.port = free_port()
+        self.url = url.set(host="127.0.0.1", port=self.port)
+        self.sockets: list[socket.socket] = []
+        self.open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.shut()
+
+    def open(self) -> None:
+        """Listen again."""
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
+        Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Stop listening and break every connection."""
+        sockets, self.sockets = [self.listener, *self.sockets], []
+        for each in sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.create_connection(self.target)
+                self.sockets += [near, far]
+                for pair in ((near, far), (far, near)):
+                    Thread(target=self._pass_on, args=pair, daemon=True).start()
+
+    @staticmethod
+    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)

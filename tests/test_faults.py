@@ -1,0 +1,305 @@
+"""What goes wrong around a project: said in a sentence, survived, and nothing acknowledged lost."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy.pool import NullPool
+
+from conftest import Sites, missing
+from serving import DRIVERNAMES, Client, Proxy, Reply, Service, stored
+from variants import APIS, DISTRIBUTION
+
+SERVERS = [name for name in DRIVERNAMES if not name.startswith("sqlite")]
+SECRET = "s3cret"
+SESSIONS = {
+    "postgresql": "SELECT pid FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    "mysql": "SELECT id FROM information_schema.processlist "
+    "WHERE db = database() AND id <> connection_id()",
+}
+KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
+HALF = """\
+import importlib, sys, time
+package, api = sys.argv[1:]
+db = importlib.import_module(f"{package}.db")
+messages = importlib.import_module(f"{package}.messages")
+tables = importlib.import_module(f"{package}.{'models' if api == 'orm' else 'tables'}")
+engine = db.make_engine(db.database_url())
+tables.create_tables(engine)
+if api == "orm":
+    from sqlalchemy.orm import Session
+    transaction = Session.begin(Session(engine))
+    messages.add_message(transaction.session, "half")
+else:
+    connection = engine.connect()
+    transaction = connection.begin()
+    messages.add_message(connection, "half")
+print("inserted", flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def outside(url: URL) -> Iterator[Connection]:
+    """Connect without the project and without a transaction."""
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+
+
+def sessions(url: URL) -> list[int]:
+    with outside(url) as connection:
+        return list(connection.exec_driver_sql(SESSIONS[url.get_backend_name()]).scalars())
+
+
+def with_secret(url: URL) -> URL:
+    """Return the URL with a password where the server asks for none."""
+    return url if url.password or url.get_backend_name() == "mysql" else url.set(password=SECRET)
+
+
+def check_unavailable(reply: Reply) -> None:
+    assert reply.status == 503, reply
+    assert "<h1>The database cannot be reached</h1>" in reply.text
+    assert reply.headers["Cache-Control"] == "no-store"
+    for word in ("Traceback", "sqlite", "SELECT", SECRET):
+        assert word not in reply.text
+
+
+def check_works(client: Client, url: URL, folder: Path) -> None:
+    before = stored(url, folder)
+    assert client.post("works").status == 303
+    assert client.get().messages[-1] == "works"
+    assert stored(url, folder) == [*before, "works"]
+
+
+def wait_until_it_works(service: Service) -> None:
+    """Wait as a person would who reloads the page."""
+    for _ in range(100):
+        with service.client() as client:
+            reply = client.get()
+        if reply.status == 200:
+            return
+        check_unavailable(reply)
+        time.sleep(0.1)
+    pytest.fail(service.log.read_text())
+
+
+@pytest.mark.parametrize("drivername", SERVERS)
+@pytest.mark.parametrize("api", APIS)
+def test_a_server_that_stops_under_load_and_comes_back(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", drivername)
+    acknowledged: list[str] = []
+    failed = 0
+    with Proxy(with_secret(url)) as proxy, site.start(proxy.url, tmp_path) as service:
+        wait_until_it_works(service)
+        end = time.monotonic() + 2
+
+        def visit(number: int) -> list[tuple[str, Reply]]:
+            replies: list[tuple[str, Reply]] = []
+            with service.client() as client:
+                while time.monotonic() < end:
+                    text = f"{number}.{len(replies)}"
+                    replies.append((text, client.post(text)))
+            return replies
+
+        with ThreadPoolExecutor(4) as clients:
+            visits = [clients.submit(visit, number) for number in range(4)]
+            time.sleep(0.7)
+            proxy.shut()
+            with service.client() as client:
+                check_unavailable(client.get())
+            time.sleep(0.3)
+            proxy.open()
+            for text, reply in (pair for each in visits for pair in each.result()):
+                if reply.status == 303:
+                    acknowledged.append(text)
+                else:
+                    check_unavailable(reply)
+                    failed += 1
+        wait_until_it_works(service)
+        rows = Counter(stored(url, tmp_path))
+        assert max(rows.values()) == 1
+        assert acknowledged
+        assert rows >= Counter(acknowledged)
+        assert rows.total() - len(acknowledged) <= failed
+        assert 1 <= len(sessions(url)) <= 5
+
+        # Connections that wait in the pool are killed: nobody notices.
+        with outside(url) as connection:
+            for session in connection.exec_driver_sql(SESSIONS[url.get_backend_name()]).scalars():
+                connection.exec_driver_sql(KILL[url.get_backend_name()].format(session))
+        with service.client() as client:
+            check_works(client, url, tmp_path)
+
+            with outside(url) as connection:
+                connection.exec_driver_sql("DROP TABLE messages")
+            check_unavailable(client.get())
+            assert client.get().status == 200
+            check_works(client, url, tmp_path)
+    assert sessions(url) == []
+    assert SECRET not in service.log.read_text()
+
+
+@pytest.mark.parametrize("drivername", SERVERS)
+def test_a_database_that_is_not_there_yet(drivername: str, sites: Sites, tmp_path: Path) -> None:
+    site, url = sites(APIS[0], "flask", drivername)
+    other = url.set(database=f"{url.database}_late")
+    nobody = url.set(username="nobody_here", password=SECRET)
+    with site.start(nobody, tmp_path) as service, service.client() as client:
+        if url.get_backend_name() != "postgresql" or client.get().status != 200:
+            check_unavailable(client.get())
+    assert SECRET not in service.log.read_text()
+    with site.start(with_secret(other), tmp_path) as service, service.client() as client:
+        check_unavailable(client.get())
+        check_unavailable(client.post("lost"))
+        with outside(url) as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {other.database}")
+        try:
+            check_works_from_new(client, other, tmp_path)
+        finally:
+            force = " WITH (FORCE)" if url.get_backend_name() == "postgresql" else ""
+            with outside(url) as connection:
+                connection.exec_driver_sql(f"DROP DATABASE {other.database}{force}")
+    assert SECRET not in service.log.read_text()
+
+
+def check_works_from_new(client: Client, url: URL, folder: Path) -> None:
+    assert client.get().status == 200
+    assert stored(url, folder) == []
+    check_works(client, url, folder)
+
+
+def test_a_page_that_finds_every_connection_in_use(sites: Sites, tmp_path: Path) -> None:
+    site, url = sites("orm", "flask", "postgresql+psycopg")
+
+    def get(service: Service) -> tuple[Reply, float]:
+        start = time.monotonic()
+        with service.client() as client:
+            return client.get(), time.monotonic() - start
+
+    with (
+        site.start(url, tmp_path, "--threads=18", server="waitress-serve") as service,
+        ThreadPoolExecutor(18) as clients,
+    ):
+        wait_until_it_works(service)
+        with outside(url) as connection, connection.begin():
+            connection.exec_driver_sql("BEGIN; LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+            visits = [clients.submit(get, service) for _ in range(18)]
+            time.sleep(12)
+            early = [visit.result() for visit in visits if visit.done()]
+            connection.exec_driver_sql("COMMIT")
+        for reply, duration in early:
+            check_unavailable(reply)
+            assert duration < 12
+        assert len(early) == 3
+        assert [visit.result()[0].status for visit in visits].count(200) == 15
+        wait_until_it_works(service)
+        assert len(sessions(url)) <= 5
+
+
+def unprivileged() -> tuple[str, ...]:
+    """Return what makes root respect the permissions of files."""
+    if os.geteuid():
+        return ()
+    if shutil.which("setpriv") is None:
+        missing("setpriv, of util-linux, is not installed.")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_an_sqlite_file_that_cannot_be_used(api: str, sites: Sites, tmp_path: Path) -> None:
+    site, url = sites(api, "flask", "sqlite")
+    file = tmp_path / str(url.database)
+    file.write_bytes(b"This is no database. " * 100)
+    with site.start(url, tmp_path) as service, service.client() as client:
+        check_unavailable(client.get())
+        check_unavailable(client.post("lost"))
+        file.unlink()
+        check_works_from_new(client, url, tmp_path)
+    for path in tmp_path.glob(f"{file.name}*"):
+        path.chmod(0o444)
+    with (
+        site.start(url, tmp_path, prefix=unprivileged()) as service,
+        service.client() as client,
+    ):
+        assert client.get().messages == ["works"]
+        check_unavailable(client.post("lost"))
+        for path in tmp_path.glob(f"{file.name}*"):
+            path.chmod(0o644)
+    with site.start(url, tmp_path) as service, service.client() as client:
+        check_works(client, url, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("api", "drivername", "stop"),
+    [
+        *((api, drivername, signal.SIGKILL) for api in APIS for drivername in DRIVERNAMES),
+        *((api, "sqlite", signal.SIGTERM) for api in APIS),
+    ],
+)
+def test_a_process_that_ends_before_it_commits_leaves_nothing(
+    api: str, drivername: str, stop: signal.Signals, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "plain", drivername)
+    with subprocess.Popen(
+        [site.bin / "python", "-c", HALF, site.package, api],
+        cwd=tmp_path,
+        env=site.environment(url),
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"inserted\n"
+        process.send_signal(stop)
+    assert process.returncode == -stop
+    assert stored(url, tmp_path) == []
+    done = site.run(url, tmp_path)
+    assert (done.stdout, done.stderr) == ("Hello, World!\n", "")
+    assert stored(url, tmp_path) == ["Hello, World!"]
+
+
+@pytest.mark.parametrize(
+    ("api", "drivername"),
+    [
+        ("core", "postgresql+psycopg"),
+        ("orm", "mysql+pymysql"),
+        ("orm", "postgresql+asyncpg"),
+    ],
+)
+def test_a_command_that_waits_can_be_stopped(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "plain", drivername)
+    near = url.set(drivername="postgresql+psycopg") if "asyncpg" in drivername else url
+    site.run(url, tmp_path)
+    lock = {
+        "postgresql": "BEGIN; LOCK TABLE messages IN EXCLUSIVE MODE",
+        "mysql": "LOCK TABLES messages WRITE",
+    }[url.get_backend_name()]
+    with outside(near) as connection:
+        connection.exec_driver_sql(lock)
+        with subprocess.Popen(
+            [site.bin / "python", "-m", site.package, "late"],
+            cwd=tmp_path,
+            env=site.environment(url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            time.sleep(3)
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=30)
+        connection.exec_driver_sql("COMMIT" if "postgres" in drivername else "UNLOCK TABLES")
+    assert (process.returncode, output) == (130, b"")
+    assert errors.decode() == f"{DISTRIBUTION}: Stopped.\n"
+    assert stored(near, tmp_path) == ["Hello, World!"]
