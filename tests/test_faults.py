@@ -303,3 +303,22 @@ def test_a_command_that_waits_can_be_stopped(
     assert (process.returncode, output) == (130, b"")
     assert errors.decode() == f"{DISTRIBUTION}: Stopped.\n"
     assert stored(near, tmp_path) == ["Hello, World!"]
+
+
+@pytest.mark.parametrize("drivername", DRIVERNAMES)
+@pytest.mark.parametrize("api", APIS)
+def test_a_password_in_the_place_of_the_port_is_not_logged(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", drivername)
+    done = subprocess.run(
+        [site.bin / "flask", "--app", site.package, "--debug", "routes"],
+        cwd=tmp_path,
+        env=site.environment(url) | {"DATABASE_URL": f"{drivername}://user:{SECRET}/database"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "DATABASE_URL has a port that is not a number." in done.stderr
+    assert SECRET not in done.stdout + done.stderr
