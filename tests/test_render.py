@@ -1,6 +1,7 @@
 """What is rendered, read as text: the files, their form, their types."""
 
 import ast
+import json
 import re
 import shutil
 import sys
@@ -158,25 +159,30 @@ def worker_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-def test_pyright_finds_nothing_in_any_variant(render: Render, tmp_path: Path) -> None:
-    environments = []
+@pytest.fixture(scope="module")
+def everything(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a project for every variant."""
+    folder = tmp_path_factory.mktemp("everything")
     for variant in VARIANTS:
-        render(tmp_path / str(variant), **variant.answers())
-        environments.append(f'{{"root": "{variant}", "extraPaths": ["{variant}/src"]}}')
-    config = tmp_path / "pyrightconfig.json"
-    config.write_text(f'{{"executionEnvironments": [{", ".join(environments)}]}}')
+        render(folder / str(variant), **variant.answers())
+    return folder
+
+
+def test_pyright_finds_nothing_in_any_variant(everything: Path) -> None:
+    environments = [
+        {"root": str(variant), "extraPaths": [f"{variant}/src"]} for variant in VARIANTS
+    ]
+    config = everything / "pyrightconfig.json"
+    config.write_text(json.dumps({"executionEnvironments": environments}))
     pyright = Path(sys.executable).with_name("pyright")
-    run(pyright, "--project", config, "--pythonpath", sys.executable, cwd=tmp_path)
+    run(pyright, "--project", config, "--pythonpath", sys.executable, cwd=everything)
 
 
-def test_what_knows_no_framework_is_the_same_in_every_framework(
-    render: Render, tmp_path: Path
-) -> None:
+def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path) -> None:
     texts = defaultdict(set)
     for variant in VARIANTS:
-        project = render(tmp_path / str(variant), **variant.answers())
         for name in ("tables.py", "models.py", "messages.py"):
-            path = project / "src" / PACKAGE / name
+            path = everything / str(variant) / "src" / PACKAGE / name
             if path.exists():
                 texts[variant.api, variant.row.get("asyncio", False), name].add(path.read_bytes())
     assert len(texts) >= 4
