@@ -1,25 +1,43 @@
 """The documents: what they show is what the template renders, and what they say to run works."""
 
 import re
+import shlex
+import shutil
+import socket
+import sqlite3
+import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from threading import Barrier
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy.orm import Session
 
-from conftest import run
-from variants import ROOT
+from conftest import Project, Render, run
+from variants import APIS, ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = re.compile(r"<!-- generate .+? -->.*?<!-- end -->", re.DOTALL)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="The documents are for POSIX systems.")
 
 
+def text_of(page: str) -> str:
+    """Return what is typed by hand in a document."""
+    return GENERATED.sub("", (ROOT / "docs" / page).read_text("utf-8"))
+
+
 def snippets(page: str, language: str, section: str = "") -> list[str]:
     """Return the fences of a document, or of a section of it, that are typed by hand."""
-    text = GENERATED.sub("", (ROOT / "docs" / page).read_text("utf-8"))
+    part = text_of(page)
     if section:
-        [text] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        [part] = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", part, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
 
 
 @posix
@@ -54,3 +72,127 @@ def test_2_1_says_so_to_code_for_1_x(code: str, answer: str, tmp_path: Path) -> 
 
 def test_a_table_of_1_x_has_rows() -> None:
     assert len(TABLE_1_X) == 5
+
+
+def snippet_with(words: str) -> str:
+    """Return the one snippet of deploying.md with the words."""
+    [found] = [part for part in snippets("deploying.md", "python") if words in part]
+    return found
+
+
+def python(folder: Path, *command: str | Path, url: str = "") -> str:
+    """Run this Python in a rendered project and return what it prints."""
+    env = {"PYTHONPATH": str(folder / "src")} | ({"DATABASE_URL": url} if url else {})
+    return run(sys.executable, "-W", "error", *command, cwd=folder, env=env).stdout
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_the_rows_move_from_sqlite_to_postgresql(
+    api: str, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+) -> None:
+    messages = ["Hello, World!", "a 'b' \N{SNOWMAN}", "c"]
+    folder = render(tmp_path / "hello", project_name="hello", api=api)
+    for message in messages:
+        python(folder, "-m", "hello", message)
+    url = new_database("postgresql+psycopg").render_as_string(hide_password=False)
+    program = snippet_with("setval")
+    if api == "core":
+        program = program.replace(
+            "from hello.models import Base", "from hello.tables import metadata"
+        )
+        program = program.replace("metadata = Base.metadata\n", "")
+    (folder / "move_rows.py").write_text(program, "utf-8")
+    python(folder, "move_rows.py", url=url)
+    assert python(folder, "-m", "hello", "the next", url=url) == "the next\n"
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT id, message FROM messages ORDER BY id").all()
+    assert [tuple(row) for row in rows] == list(enumerate([*messages, "the next"], 1))
+
+
+def test_a_backup_has_every_row_and_a_copy_of_one_file_has_not(tmp_path: Path) -> None:
+    program = snippet_with("sqlite3.connect")
+    shell = re.findall(r'^\$ sqlite3 hello\.db "(.+)"$', text_of("deploying.md"), re.MULTILINE)
+    assert len(shell) == 2
+
+    def count(name: str) -> int:
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            [count] = database.execute("SELECT count(*) FROM messages").fetchone()
+        (tmp_path / name).unlink()
+        return int(count)
+
+    with closing(sqlite3.connect(tmp_path / "hello.db")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE messages (message)")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.execute("INSERT INTO messages VALUES ('Hello, World!')")
+        database.commit()
+        shutil.copy(tmp_path / "hello.db", tmp_path / "copy.db")
+        assert count("copy.db") == 0
+        run(sys.executable, "-W", "error", "-c", program, cwd=tmp_path)
+        assert count("backup.db") == 1
+        for command in shell:
+            if shutil.which("sqlite3"):
+                run("sqlite3", "hello.db", command, cwd=tmp_path)
+            elif command.startswith("VACUUM"):
+                database.execute(command.replace("backup.db", str(tmp_path / "backup.db")))
+            else:
+                continue
+            assert count("backup.db") == 1
+
+
+def test_a_serializable_transaction_is_run_again(new_database: Callable[[str], URL]) -> None:
+    program = snippet_with("40001")
+    names: dict[str, Any] = {}
+    exec(compile(program, "deploying.md", "exec"), names)
+    engine = create_engine(new_database("postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE counter AS SELECT 0 AS value")
+    begun = []
+    both = Barrier(2)
+
+    def add_one(session: Session) -> None:
+        [value] = session.execute(text("SELECT value FROM counter")).one()
+        begun.append(value)
+        if len(begun) <= 2:
+            both.wait(10)  # both have read before either writes
+        session.execute(text("UPDATE counter SET value = :value"), {"value": value + 1})
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda _: names["run"](engine, add_one), range(2)))
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT value FROM counter").scalar_one() == 2
+    assert begun == [0, 0, 1]
+
+
+@posix
+def test_every_server_shows_the_page(render: Render, tmp_path: Path) -> None:
+    commands = re.findall(
+        r"^\$ uv run ((?:gunicorn|waitress).+)$", text_of("deploying.md"), re.MULTILINE
+    )
+    assert len(commands) == 2
+    folder = render(tmp_path / "hello", project_name="hello", framework="flask")
+    project = Project(folder, "hello")
+    project.install()
+    project.pip_install("gunicorn", "waitress")
+    for command in commands:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        program, *arguments = shlex.split(command.replace("8000", port))
+        with (
+            (tmp_path / "log").open("w") as log,
+            subprocess.Popen(
+                [project.bin / program, *arguments], cwd=folder, stdout=log, stderr=log
+            ) as server,
+        ):
+            try:
+                for _ in range(200):
+                    try:
+                        page = urlopen(f"http://127.0.0.1:{port}/").read().decode()
+                        break
+                    except OSError:
+                        time.sleep(0.1)
+                assert "There are no messages yet." in page
+            finally:
+                server.terminate()
