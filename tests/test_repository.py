@@ -108,18 +108,39 @@ def test_file_exists(name: str) -> None:
     assert name in PATHS
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_relative_links_lead_somewhere(page: str) -> None:
+def prose(page: str) -> str:
+    """Return the text of a page without its code."""
     fence = re.compile(r"^(```+).*?^\1$", re.MULTILINE | re.DOTALL)
-    text = fence.sub("", (ROOT / page).read_text("utf-8"))
+    return fence.sub("", (ROOT / page).read_text("utf-8"))
+
+
+def anchors(page: str) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
+    text = prose(page)
     targets = re.findall(r"\]\(<?([^)\s>]+)", text)
     targets += re.findall(r"^\[[^\]]+\]: <?([^\s>]+)", text, re.MULTILINE)
     for target in targets:
-        path = target.partition("#")[0]
-        if path and not re.match(r"[a-z][a-z0-9+.-]*:", path):
+        path, _, anchor = target.partition("#")
+        if re.match(r"[a-z][a-z0-9+.-]*:", path):
+            continue
+        found = page
+        if path:
             found = os.path.relpath((ROOT / page).parent / path, ROOT).replace(os.sep, "/")
             is_tracked = any(known == found or known.startswith(f"{found}/") for known in PATHS)
             assert is_tracked, f"{page} links to {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{page} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_markdown_is_clean(page: str) -> None:
+    check("pymarkdown", "scan", page)
 
 
 def test_no_lock_file_is_tracked() -> None:
