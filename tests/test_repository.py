@@ -180,7 +180,8 @@ def test_a_checkout_on_windows_has_the_same_line_endings(tmp_path: Path) -> None
     git("-c", "core.autocrlf=true", "checkout-index", "--all", f"--prefix={tmp_path.as_posix()}/")
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 50
-    assert [path.name for path in files if b"\r\n" in path.read_bytes()] == []
+    texts = [path for path in files if path.suffix != ".png"]
+    assert [path.name for path in texts if b"\r\n" in path.read_bytes()] == []
 
 
 def test_changelog_has_this_version_and_one_unreleased_at_most() -> None:
