@@ -84,6 +84,7 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
 
     project.pip_install("--group", "dev", "coverage")
     tests = ("-m", "pytest", "--quiet", "-p", "no:cacheprovider")
+    before = {path.name for path in folder.iterdir()}
     if variant.backend != "sqlite" and variant.drivername in BARE.values():
         project.run("python", *tests)
     # SQLAlchemy runs the blocking part of an asyncio project in greenlets.
@@ -93,6 +94,9 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
         *("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}", *tests),
         env={"TEST_DATABASE_URL": test_url.render_as_string(hide_password=False)},
     )
+    # The tests leave nothing behind: Copier refuses to update over a file that is not committed.
+    left = {path.name for path in folder.iterdir()} - before - {".coverage", test_url.database}
+    assert left == set()
     report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
     assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
     assert stored(url, folder) == ["Hello, World!", MESSAGE]
