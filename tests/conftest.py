@@ -18,7 +18,7 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from serving import Site
-from variants import DISTRIBUTION, PACKAGE, PROJECT_NAME, ROOT, Variant, sample_url
+from variants import DISTRIBUTION, FILES, PACKAGE, PROJECT_NAME, ROOT, Variant, sample_url
 
 UV = uv.find_uv_bin()
 HELP = {
@@ -158,8 +158,8 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
 
     def new_database(drivername: str) -> URL:
         backend = drivername.partition("+")[0]
-        if backend == "sqlite":
-            return URL.create(drivername, database=f"{secrets.token_hex(8)}.db")
+        if backend in FILES:
+            return URL.create(drivername, database=f"{secrets.token_hex(8)}.{FILES[backend]}")
         if backend == "postgresql":
             manager = request.getfixturevalue("postgresql").database()
         else:

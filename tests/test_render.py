@@ -14,7 +14,7 @@ import yaml
 from pytest_copie.plugin import Copie
 
 from conftest import UV, Render, run
-from variants import BARE, DISTRIBUTION, PACKAGE, VARIANTS, Variant, sample_url
+from variants import BARE, DISTRIBUTION, PACKAGE, RENDERED, Variant, sample_url
 
 COMMON = {
     ".copier-answers.yml",
@@ -54,6 +54,7 @@ FOREIGN_DATABASES = {
     "sqlite": r"(?i)pool_pre_ping|utf8mb4|psycopg|pymysql",
     "postgresql": r"(?i)pragma|utf8mb4|immediate|mysql",
     "mysql": r"(?i)pragma|immediate|psycopg",
+    "duckdb": r"(?i)pragma|immediate|pool_pre_ping|utf8mb4|psycopg|mysql",
 }
 
 
@@ -66,7 +67,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="module", params=VARIANTS, ids=str)
+@pytest.fixture(scope="module", params=RENDERED, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
     return value
@@ -163,14 +164,14 @@ def worker_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def everything(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a project for every variant."""
     folder = tmp_path_factory.mktemp("everything")
-    for variant in VARIANTS:
+    for variant in RENDERED:
         render(folder / str(variant), **variant.answers())
     return folder
 
 
 def test_pyright_finds_nothing_in_any_variant(everything: Path) -> None:
     environments = [
-        {"root": str(variant), "extraPaths": [f"{variant}/src"]} for variant in VARIANTS
+        {"root": str(variant), "extraPaths": [f"{variant}/src"]} for variant in RENDERED
     ]
     config = everything / "pyrightconfig.json"
     config.write_text(json.dumps({"executionEnvironments": environments}))
@@ -180,7 +181,7 @@ def test_pyright_finds_nothing_in_any_variant(everything: Path) -> None:
 
 def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path) -> None:
     texts = defaultdict(set)
-    for variant in VARIANTS:
+    for variant in RENDERED:
         for name in ("tables.py", "models.py", "messages.py"):
             path = everything / str(variant) / "src" / PACKAGE / name
             if path.exists():

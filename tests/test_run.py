@@ -1,5 +1,6 @@
 """What is rendered, executed: installed alone, run, tested, and looked at from outside."""
 
+import json
 import shutil
 import socket
 import sqlite3
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import URL, create_engine
 
 from conftest import Project, Render, require_system_packages
-from variants import BARE, DISTRIBUTION, PACKAGE, VARIANTS, Variant
+from variants import BARE, DISTRIBUTION, FILES, PACKAGE, VARIANTS, Variant
 
 MESSAGE = "\N{PARTY POPPER} \N{HEBREW LETTER SHIN}'\"; DROP TABLE messages; -- </script>"
 
@@ -23,12 +24,20 @@ def variant(request: pytest.FixtureRequest) -> Variant:
     return value
 
 
-def stored(url: URL, folder: Path) -> list[str]:
+def stored(url: URL, project: Project) -> list[str]:
     """Read the messages with another connection than the project's."""
     query = "SELECT message FROM messages ORDER BY id"
     if url.get_backend_name() == "sqlite":
-        with closing(sqlite3.connect(folder / str(url.database))) as connection:
+        with closing(sqlite3.connect(project.folder / str(url.database))) as connection:
             return [text for (text,) in connection.execute(query)]
+    if url.get_backend_name() == "duckdb":
+        program = (
+            "import duckdb, json\n"
+            f"rows = duckdb.connect({url.database!r}, read_only=True).execute({query!r})\n"
+            "print(json.dumps([text for (text,) in rows.fetchall()]))"
+        )
+        texts: list[str] = json.loads(project.run("python", "-c", program).stdout)
+        return texts
     driver = {"postgresql": "postgresql+psycopg"}.get(url.get_backend_name(), "mysql+pymysql")
     engine = create_engine(url.set(drivername=driver, query={}))
     try:
@@ -51,7 +60,7 @@ def check_faults(variant: Variant, project: Project, url: URL) -> None:
         assert "s3cret" not in done.stderr
         assert any(word in done.stderr.lower() for word in expected), done.stderr
 
-    if variant.backend != "sqlite":
+    if variant.row["family"] not in FILES:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             nobody = URL.create(
@@ -76,16 +85,16 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     env = {"DATABASE_URL": url.render_as_string(hide_password=False)} if url.password else {}
 
     assert project.run(DISTRIBUTION, env=env).stdout == "Hello, World!\n"
-    assert stored(url, folder) == ["Hello, World!"]
+    assert stored(url, project) == ["Hello, World!"]
     warnings = [f"-W{entry}" for entry in ["error", *variant.row.get("warnings", [])]]
     module = ("python", *warnings, "-m", PACKAGE)
     assert project.run(*module, MESSAGE, env=env).stdout == f"{MESSAGE}\n"
-    assert stored(url, folder) == ["Hello, World!", MESSAGE]
+    assert stored(url, project) == ["Hello, World!", MESSAGE]
 
     project.pip_install("--group", "dev", "coverage")
     tests = ("-m", "pytest", "--quiet", "-p", "no:cacheprovider")
     before = {path.name for path in folder.iterdir()}
-    if variant.backend != "sqlite" and variant.drivername in BARE.values():
+    if variant.row["family"] not in FILES and variant.drivername in BARE.values():
         project.run("python", *tests)
     # SQLAlchemy runs the blocking part of an asyncio project in greenlets.
     concurrency = "greenlet,thread" if variant.row.get("asyncio") else "thread"
@@ -99,5 +108,5 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     assert left == set()
     report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
     assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
-    assert stored(url, folder) == ["Hello, World!", MESSAGE]
+    assert stored(url, project) == ["Hello, World!", MESSAGE]
     check_faults(variant, project, url)

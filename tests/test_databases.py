@@ -1,0 +1,165 @@
+"""databases.yml: complete, in order, and true of every row that no server here can prove."""
+
+import pkgutil
+import re
+import socket
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sqlalchemy import dialects
+
+from conftest import Project, Render, missing
+from variants import BARE, DATABASES, DISTRIBUTION, DRIVERS, EVERY, PACKAGE, REFUSED, Variant
+
+# How the table is made and a message added and read, as SQL of the database.
+COMPILE = """\
+import sys
+from sqlalchemy import Identity, insert, make_url, select
+from sqlalchemy.schema import CreateTable
+from {package} import db
+from {package}.tables import messages
+
+engine = db.make_engine(make_url(sys.argv[1]))
+query = select(messages.c.message).order_by(messages.c.id.desc()).limit(20)
+for statement in (CreateTable(messages), insert(messages).values(message="x"), query):
+    print(" ".join(str(statement.compile(dialect=engine.dialect)).split()))
+dialect = engine.dialect
+context = dialect.execution_ctx_cls
+assert dialect.insert_returning or dialect.postfetch_lastrowid or "get_lastrowid" in vars(context)
+"""
+GENERATED = re.compile(
+    r"\bid \S+( NOT NULL)? (GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY|IDENTITY|AUTO_INCREMENT)\b"
+    r"|\bid (SERIAL|COUNTER)\b|\bid INTEGER DEFAULT nextval\("
+    # SQLite's rowid.
+    r"|\(\s*id INTEGER NOT NULL, .* PRIMARY KEY \(id\)"
+)
+# Those that test_run.py executes need no proof here.
+COMPILED = [
+    variant
+    for variant in EVERY
+    if variant.framework == "plain"
+    and variant.api == "core"
+    and (
+        variant.backend not in {"duckdb", "mariadb", "mysql", "postgresql", "sqlite"}
+        or {"login", "options"} & set(variant.row)
+    )
+]
+SAMPLE = {"cockroachdb+psycopg", "mssql+pymssql", "oracle+oracledb_async"}
+
+
+def shipped() -> set[str]:
+    """Return the dialect+driver names of the installed SQLAlchemy."""
+    names = set()
+    for module in pkgutil.iter_modules(dialects.__path__):
+        if not module.ispkg:
+            continue
+        dialect = import_module(f"sqlalchemy.dialects.{module.name}")
+        for driver, value in vars(dialect).items():
+            if (
+                isinstance(value, ModuleType | type)
+                and driver != "base"
+                and hasattr(value, "dialect")
+            ):
+                names.add(f"{module.name}+{driver}")
+    # MariaDB takes MySQL's drivers.
+    return names | {name.replace("mysql+", "mariadb+") for name in names}
+
+
+def test_every_driver_that_sqlalchemy_ships_has_a_row() -> None:
+    names = shipped()
+    assert {"mssql+pyodbc", "oracle+oracledb_async", "postgresql+psycopg_async"} <= names
+    assert names <= set(DATABASES)
+
+
+def test_every_dialect_that_sqlalchemy_ships_has_a_row() -> None:
+    assert {name.partition("+")[0] for name in shipped()} <= set(BARE) | set(DRIVERS)
+
+
+def test_the_rows_are_sorted() -> None:
+    assert list(DATABASES) == sorted(DATABASES)
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_row_says_one_of_three_things(name: str) -> None:
+    row = DATABASES[name]
+    assert sum(key in row for key in ("use", "family", "refuse")) == 1
+    if "use" in row:
+        assert set(row) == {"use"}
+        assert row["use"] in DRIVERS
+        assert row["use"].startswith((f"{name}+", "db2+"))
+    if "family" in row:
+        assert all(re.search(r">=\d", requirement) for requirement in row["requires"])
+        assert row["requires"] == sorted(row["requires"])
+        assert row.get("flask", name) in DRIVERS
+        assert "asyncio" not in DRIVERS[row.get("flask", "sqlite")]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_has_a_reason_and_an_alternative_that_works(name: str) -> None:
+    row = REFUSED[name]
+    assert set(row) == {"refuse", "instead"}
+    assert not row["refuse"].endswith(".")
+    assert row["instead"].partition("://")[0] in {**BARE, **DRIVERS}
+
+
+def compiled(variant: Variant, render: Render, folder: Path) -> Project:
+    project = Project(render(folder / "project", **variant.answers()), DISTRIBUTION)
+    project.install()
+    return project
+
+
+def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
+    """Check a row as far as it can be without its server."""
+    project = compiled(variant, render, tmp_path)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        end = ("" if "unnamed" in variant.row else "x") + variant.row.get("options", "")
+        url = f"{variant.drivername}://nobody:s3cret@127.0.0.1:{port}/{end}"
+        if variant.row["family"] == "sqlite":
+            url = f"{variant.drivername}:///x.db"
+        elif "login" in variant.row:
+            url = f"{variant.drivername}://nobody:s3cret@127.0.0.1/{end}"
+            url = re.sub(r"port=\d+", f"port={port}", url)
+        done = project.run("python", "-c", COMPILE.format(package=PACKAGE), url, check=False)
+        if done.returncode and "system" in variant.row and "ImportError: lib" in done.stderr:
+            missing(f"{variant.drivername} needs {variant.row['system']}.")
+        assert done.returncode == 0, done.stderr
+        table, insert, query = done.stdout.splitlines()[-3:]
+        assert GENERATED.search(table), table
+        assert re.search(r"INSERT INTO messages \(\W?message\W?\)", insert), insert
+        assert "ORDER BY" in query
+        done = project.run(DISTRIBUTION, env={"DATABASE_URL": url}, check=False)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "s3cret" not in done.stderr, done.stderr
+    # A driver may have something of its own to say first.
+    assert done.stderr.splitlines()[-1].startswith(f"{DISTRIBUTION}: The database "), done.stderr
+
+
+@pytest.mark.parametrize(
+    "variant", [variant for variant in COMPILED if variant.drivername in SAMPLE], ids=str
+)
+def test_a_sample_of_the_rows_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
+    check_row(variant, render, tmp_path)
+
+
+@pytest.mark.databases
+@pytest.mark.parametrize(
+    "variant", [variant for variant in COMPILED if variant.drivername not in SAMPLE], ids=str
+)
+def test_every_other_row_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
+    check_row(variant, render, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="The path has forward slashes.")
+def test_sqlcipher_encrypts_the_file(render: Render, tmp_path: Path) -> None:
+    [variant] = (variant for variant in COMPILED if variant.drivername == "sqlite+pysqlcipher")
+    project = compiled(variant, render, tmp_path)
+    env = {"DATABASE_URL": "sqlite+pysqlcipher://:s3cret@/x.db"}
+    for _ in range(2):
+        assert project.run(DISTRIBUTION, env=env).stdout == "Hello, World!\n"
+    assert b"SQLite format" not in (project.folder / "x.db").read_bytes()
