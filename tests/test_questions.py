@@ -116,7 +116,7 @@ BAD_URLS = {
     "postgresql://[::1/x": "user@host:port/database",
     "postgresql://user@%2Frun%2Fpostgresql/x": "user@host:port/database",
     "duckdb://": "A database in memory is gone",
-    "duckdb:///:memory:": "Write a file, such as duckdb:///project.duckdb.",
+    "duckdb:///:memory:": "Write duckdb:///project.duckdb, for example.",
     "duckdb://hello.duckdb": "A DuckDB URL has three slashes",
     "duckdb:///hello.sqlite": "A DuckDB file ends in .duckdb or .db",
     "duckdb:///md:hello": "A DuckDB file ends in .duckdb or .db",
