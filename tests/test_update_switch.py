@@ -20,7 +20,7 @@ from updates import (
     tree,
     update,
 )
-from variants import PACKAGE, PROJECT_NAME
+from variants import DRIVERS, PACKAGE, PROJECT_NAME
 
 pytest_plugins = ["update_fixtures"]
 
@@ -49,19 +49,14 @@ def test_a_project_that_was_switched_runs(
 ) -> None:
     left, reached = pair
     drivername = make_url(SETS[reached]["database_url"]).drivername
-    try:
-        make_url(f"{drivername}://").get_dialect().import_dbapi()
-    except ModuleNotFoundError as error:
-        pytest.skip(f"The tests' own environment has no {error.name}; test_run.py installs it.")
     folder = project(left)
     url = new_database(drivername).render_as_string(hide_password=False)
 
     update(folder, SETS[reached], BRANCH)
 
     assert run_python(folder, "-m", PACKAGE, DATABASE_URL=url) == "Hello, World!\n"
-    # test_run.py runs all the tests of the same files, copied.
-    tests = ("tests/test_messages.py", "tests/test_db.py")
-    run_python(folder, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests)
+    plugin = ("-p", "pytest_asyncio.plugin") if DRIVERS[drivername].get("asyncio") else ()
+    run_python(folder, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *plugin)
 
 
 def test_a_switch_back_and_forth_leaves_nothing(project: Fresh, fresh: Fresh) -> None:
