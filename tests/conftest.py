@@ -209,15 +209,15 @@ class Project:
         return run(self.bin / program, *arguments, cwd=self.folder, env=env, check=check)
 
 
-Workshop = Callable[[str, str, str], Site]
+MakeSite = Callable[[str, str, str], Site]
 
 
 @pytest.fixture(scope="session")
-def workshop(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+def make_site(render: Render, tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
     """Make the project of an api, framework and driver, all in one environment with servers."""
     if sys.platform == "win32":
         missing("gunicorn does not run on Windows.")
-    root = tmp_path_factory.mktemp("workshop")
+    root = tmp_path_factory.mktemp("sites")
     house = Project(root / "house", DISTRIBUTION)
     house.folder.mkdir()
     run(UV, "venv", "--quiet", "--python", sys.executable, house.environment, cwd=root)
@@ -242,9 +242,9 @@ Sites = Callable[[str, str, str], tuple[Site, URL]]
 
 
 @pytest.fixture
-def sites(workshop: Workshop, new_database: Callable[[str], URL]) -> Sites:
+def sites(make_site: MakeSite, new_database: Callable[[str], URL]) -> Sites:
     """Make the project of an api, framework and driver, and an empty database for it."""
     return lambda api, framework, drivername: (
-        workshop(api, framework, drivername),
+        make_site(api, framework, drivername),
         new_database(drivername),
     )

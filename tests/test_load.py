@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from conftest import Sites, Workshop
+from conftest import MakeSite, Sites
 from serving import DRIVERNAMES, Service, stored
 from variants import APIS, FRAMEWORKS
 
@@ -86,9 +86,9 @@ def test_commands_may_meet_at_a_database_without_a_table(
 
 @pytest.mark.parametrize("api", APIS)
 def test_processes_may_create_the_tables_of_an_sqlite_file_at_once(
-    api: str, workshop: Workshop, tmp_path: Path
+    api: str, make_site: MakeSite, tmp_path: Path
 ) -> None:
-    site = workshop(api, "plain", "sqlite")
+    site = make_site(api, "plain", "sqlite")
     done = subprocess.run(
         [site.bin / "python", CREATORS, site.package, api],
         cwd=tmp_path,
