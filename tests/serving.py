@@ -211,6 +211,14 @@ def check_unavailable(reply: Reply) -> None:
         assert word not in reply.text
 
 
+def check_command_fails(site: Site, url: URL, folder: Path) -> None:
+    """Check that the command says in one line that the database is away."""
+    done = site.run(url, folder)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert re.fullmatch(r"[a-z-]+: The database cannot be used: .+\n", done.stderr), done.stderr
+    assert SECRET not in done.stderr
+
+
 def check_works(client: Client, url: URL, folder: Path) -> None:
     """Check that a message is added and shown."""
     before = stored(url, folder)

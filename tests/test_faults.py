@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from conftest import Sites, missing
+from conftest import Disk, MakeSite, Sites, missing
 from servers import outside, sessions
 from serving import (
     DRIVERNAMES,
@@ -19,6 +19,7 @@ from serving import (
     Client,
     Reply,
     Service,
+    check_command_fails,
     check_unavailable,
     check_works,
     stored,
@@ -141,6 +142,36 @@ def test_an_sqlite_file_that_cannot_be_used(api: str, sites: Sites, tmp_path: Pa
             path.chmod(0o644)
     with site.start(url, tmp_path) as service, service.client() as client:
         check_works(client, url, tmp_path)
+
+
+@pytest.mark.parametrize(("api", "command"), [("core", "sqlite+aiosqlite"), ("orm", "sqlite")])
+def test_a_disk_that_is_full(
+    api: str, command: str, make_site: MakeSite, disk: Disk, tmp_path: Path
+) -> None:
+    site = make_site(api, "flask", "sqlite")
+    file = disk.folder / "messages.db"
+    url = URL.create("sqlite", database=str(file))
+    with site.start(url, tmp_path) as service, service.client() as client:
+        texts = ["first"]
+        assert client.post("first").status == 303
+        disk.fill()
+        while (reply := client.post(f"{len(texts)}")).status == 303:
+            texts.append(f"{len(texts)}")
+            assert len(texts) < 10
+        check_unavailable(reply)
+        assert client.get().messages == texts
+        check_unavailable(client.post("lost"))
+        assert stored(url, tmp_path) == texts
+        check_command_fails(site, url, tmp_path)
+        disk.free()
+        check_works(client, url, tmp_path)
+    disk.fill()
+    plain = make_site(api, "plain", command)
+    own = url.set(drivername=command)
+    check_command_fails(plain, own, tmp_path)
+    disk.free()
+    assert plain.run(own, tmp_path).stdout == "Hello, World!\n"
+    assert stored(url, tmp_path) == [*texts, "works", "Hello, World!"]
 
 
 @pytest.mark.parametrize(
