@@ -47,7 +47,7 @@ def copy(template: Path) -> Copy:
 def finish(process: Process) -> tuple[int, str]:
     """Return the exit code and the last line."""
     _, errors = process.communicate(timeout=120)
-    return process.returncode, [*errors.splitlines(), ""][-2]
+    return process.returncode, errors.rstrip().rpartition("\n")[-1]
 
 
 @pytest.fixture
