@@ -250,6 +250,15 @@ def sites(make_site: MakeSite, new_database: Callable[[str], URL]) -> Sites:
     )
 
 
+def unprivileged() -> tuple[str, ...]:
+    """Return what makes root respect the permissions of files."""
+    if os.geteuid():
+        return ()
+    if shutil.which("setpriv") is None:
+        missing("setpriv, of util-linux, is not installed.")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
+
+
 class Disk:
     """A file system of one megabyte."""
 
@@ -257,11 +266,13 @@ class Disk:
         self.folder = folder
         self.ballast = folder / "ballast"
 
-    def fill(self) -> None:
-        """Take all the room that is left."""
-        with suppress(OSError), self.ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(512))
+    def fill(self, leave: int = 0) -> None:
+        """Take all the room but some bytes."""
+        with self.ballast.open("wb", buffering=0) as file:
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(512))
+            file.truncate(file.tell() - leave)
 
     def free(self) -> None:
         """Give the room back."""
