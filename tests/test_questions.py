@@ -5,6 +5,7 @@ import keyword
 import re
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -224,8 +225,13 @@ def test_a_name_of_any_length_leaves_the_project_clean(
     ruff = Path(sys.executable).with_name("ruff")
     run(ruff, "format", "--check", "--no-cache", cwd=project)
     run(ruff, "check", "--no-cache", cwd=project)
-    if name == "type":
-        run(sys.executable, "-m", "mypy", cwd=project)
+
+
+def test_a_package_that_is_called_as_a_builtin_is_typed(render: Render, tmp_path: Path) -> None:
+    for api, framework in product(APIS, FRAMEWORKS):
+        answers = {"project_name": "type", "api": api, "framework": framework}
+        project = render(tmp_path / f"{api}-{framework}", **answers)
+        run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=project)
 
 
 @pytest.mark.parametrize(("url", "sentence"), BAD_URLS.items())

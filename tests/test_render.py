@@ -2,11 +2,13 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import sys
 import tomllib
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -14,6 +16,7 @@ import yaml
 from pytest_copie.plugin import Copie
 
 from conftest import UV, Render, run
+from updates import room
 from variants import BARE, DISTRIBUTION, PACKAGE, RENDERED, Variant, sample_url
 
 COMMON = {
@@ -67,16 +70,19 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="module", params=RENDERED, ids=str)
+Rendered = Callable[[Variant], Path]
+
+
+@pytest.fixture(params=RENDERED, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
     return value
 
 
-@pytest.fixture(scope="module")
-def project(variant: Variant, render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def project(variant: Variant, rendered: Rendered) -> Path:
     """A project that several tests only look at."""
-    return render(tmp_path_factory.mktemp("render") / "project", **variant.answers())
+    return rendered(variant)
 
 
 def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> None:
@@ -144,37 +150,56 @@ def test_the_values_are_those_of_the_answers(variant: Variant, project: Path) ->
     assert url == sample_url(variant.drivername)
 
 
-def test_the_linters_and_the_type_checker_find_nothing(
-    variant: Variant, project: Path, worker_cache: Path
-) -> None:
-    ruff = shutil.which("ruff", path=Path(sys.executable).parent)
-    assert ruff
-    run(ruff, "check", "--no-cache", cwd=project)
-    run(ruff, "format", "--check", "--no-cache", cwd=project)
-    run(sys.executable, "-m", "mypy", "--cache-dir", worker_cache, cwd=project)
-
-
-@pytest.fixture(scope="session")
-def worker_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for mypy that no other process writes to."""
-    return tmp_path_factory.mktemp("mypy")
-
-
-@pytest.fixture(scope="module")
-def everything(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def everything(rendered: Rendered) -> Path:
     """A folder with a project for every variant."""
-    folder = tmp_path_factory.mktemp("everything")
-    for variant in RENDERED:
-        render(folder / str(variant), **variant.answers())
+    [folder] = {rendered(variant).parent for variant in RENDERED}
     return folder
 
 
-def test_pyright_finds_nothing_in_any_variant(everything: Path) -> None:
-    environments = [
-        {"root": str(variant), "extraPaths": [f"{variant}/src"]} for variant in RENDERED
-    ]
+def test_ruff_finds_nothing_in_any_variant(everything: Path) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    run(ruff, "check", "--no-cache", cwd=everything)
+    done = run(ruff, "format", "--check", "--no-cache", cwd=everything)
+    assert int(done.stdout.split()[0]) > 10 * len(RENDERED)
+
+
+def test_mypy_finds_nothing_in_any_variant(everything: Path, tmp_path: Path) -> None:
+    # In one run, every project's package needs a name of its own.
+    for number, variant in enumerate(RENDERED):
+        package = f"hello_{number:05}"
+        folder = tmp_path / f"project_{number}"
+        shutil.copytree(everything / str(variant), folder)
+        for path in (*folder.rglob("*.py"), folder / "pyproject.toml"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(PACKAGE, package), encoding="utf-8")
+        (folder / "src" / PACKAGE).rename(folder / "src" / package)
+    settings = tomllib.loads((tmp_path / "project_0/pyproject.toml").read_text())["tool"]["mypy"]
+    assert settings == {"strict": True, "files": ["src", "tests"]}
+    bases = [tmp_path, *tmp_path.glob("*/src")]
+    done = run(
+        *(
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--explicit-package-bases",
+            "--cache-dir=cache",
+        ),
+        *(path.name for path in sorted(tmp_path.glob("project_*"))),
+        cwd=tmp_path,
+        env={"MYPYPATH": os.pathsep.join(map(str, bases))},
+    )
+    checked = re.search(r"no issues found in (\d+) source files", done.stdout)
+    assert checked
+    assert int(checked[1]) == len(list(tmp_path.glob("project_*/**/*.py")))
+
+
+def test_pyright_finds_nothing_in_any_room(everything: Path) -> None:
+    rooms = {room(variant): str(variant) for variant in RENDERED}.values()
     config = everything / "pyrightconfig.json"
-    config.write_text(json.dumps({"executionEnvironments": environments}))
+    environments = [{"root": name, "extraPaths": [f"{name}/src"]} for name in rooms]
+    config.write_text(json.dumps({"include": [*rooms], "executionEnvironments": environments}))
     pyright = Path(sys.executable).with_name("pyright")
     run(pyright, "--project", config, "--pythonpath", sys.executable, cwd=everything)
 
