@@ -34,6 +34,8 @@ PYTHON = {
 # With this a project runs a transaction again that the database refuses.
 SERIALIZABLE = "?options=-c%20default_transaction_isolation%3Dserializable"
 RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
+# Copier as it is without a user's settings.
+COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
 
 
@@ -140,7 +142,7 @@ def run_copier(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", "copier", *arguments],
         cwd=folder,
-        env=os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"},
+        env=COPIER,
         stdin=subprocess.DEVNULL,
         check=False,
         capture_output=True,
