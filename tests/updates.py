@@ -10,7 +10,7 @@ from typing import Any
 
 import copier
 
-from variants import QUESTIONS, ROOT, VARIANTS, Variant
+from variants import EXTRAS, ROOT, VARIANTS, Variant
 
 Answers = dict[str, Any]
 Tree = dict[str, tuple[bytes, bool]]
@@ -32,6 +32,13 @@ PYTHON = {
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
+# The sets of answers that every extra is switched on and off in.
+WITH_EXTRAS = [
+    "core-flask-mysql+pymysql",
+    "core-plain-sqlite",
+    "orm-flask-postgresql+psycopg",
+    "orm-plain-postgresql+asyncpg",
+]
 
 
 def git(folder: Path, *arguments: str | Path) -> str:
@@ -169,26 +176,20 @@ def room(variant: Variant) -> tuple[Any, ...]:
 
 
 def answer_sets() -> dict[str, Answers]:
-    """Return one set of answers for every room of the template, with none and all extras."""
+    """Return one set of answers for every room of the template, and some with all extras."""
     variants: dict[tuple[Any, ...], Variant] = {}
     for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
     sets = {str(variant): variant.answers() for variant in variants.values()}
-    if "extras" not in QUESTIONS:
-        return sets
-    choices = QUESTIONS["extras"]["choices"]
-    every = list(choices.values() if isinstance(choices, dict) else choices)
-    return {
-        f"{name}-{label}": answers | {"extras": extras}
-        for name, answers in sets.items()
-        for label, extras in (("bare", []), ("extras", every))
-    }
+    return sets | {f"{name} extras": sets[name] | {"extras": EXTRAS} for name in WITH_EXTRAS}
 
 
 SETS = answer_sets()
 # The rooms that most projects live in: each switches to each in CI, and has tests of its own.
 FAMILIES = [
-    name for name, answers in SETS.items() if answers["database_url"].partition(":")[0] in PREFERRED
+    name
+    for name, answers in SETS.items()
+    if answers["database_url"].partition(":")[0] in PREFERRED and not answers["extras"]
 ]
 Pair = tuple[str, str]
 
