@@ -6,31 +6,54 @@ import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import URL, make_url
 
 from conftest import UV, Render, run
 from test_render import check_form, files
 from updates import IDENTITY, SETS, WITH_EXTRAS, git, track
-from variants import EXTRAS, PACKAGE
+from variants import (
+    BARE,
+    DRIVERS,
+    EXTRAS,
+    FRAMEWORKS,
+    PACKAGE,
+    PROJECT_NAME,
+    ROOT,
+    sample_url,
+)
 
 Extras = tuple[str, ...]
 
 OWNED = {
+    "github": {".github/dependabot.yml", ".github/workflows/ci.yml"},
+    "gitlab": {".gitlab-ci.yml"},
     "pre-commit": {".pre-commit-config.yaml"},
 }
 # Words that only a project with the extra has, outside of its answers.
 FOREIGN = {
+    "github": r"GitHub|\.github|actions/",
+    "gitlab": r"GitLab|\.gitlab|\bCI_",
     "pre-commit": r"pre-commit|detect-secrets",
 }
 # Copier writes the lists of its own file without an indentation.
 YAMLLINT = (
     "{extends: default, ignore: [.copier-answers.yml],"
-    " rules: {document-start: disable, line-length: {max: 100}}}"
+    " rules: {comments: {min-spaces-from-content: 1}, document-start: disable,"
+    " line-length: {max: 100}, truthy: {check-keys: false}}}"
 )
 # The answers, and what every project has and an extra adds lines to.
 SHARED = {".copier-answers.yml", ".env.example", ".gitignore", "README.md", "pyproject.toml"}
+# Where a server takes anyone: who asks, and the variable with the name of the database.
+OPEN = {
+    "cockroachdb": ("root", "COCKROACH_DATABASE"),
+    "mariadb": ("root", "MARIADB_DATABASE"),
+    "mysql": ("root", "MYSQL_DATABASE"),
+    "postgresql": ("app", "POSTGRES_DB"),
+}
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
 
@@ -78,6 +101,7 @@ class Checkout:
         self.folder = track(folder)
         self.env = IDENTITY | {
             "PATH": f"{Path(UV).parent}{os.pathsep}{os.environ['PATH']}",
+            "MYPY_CACHE_DIR": str(environment.with_name("mypy")),
             "UV_PROJECT_ENVIRONMENT": str(environment),
         }
 
@@ -102,6 +126,132 @@ def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[...
         return Checkout(render(tmp_path / "project", **answers), environment)
 
     return check_out
+
+
+SCHEMAS = {
+    "vendor.dependabot": ".github/dependabot.yml",
+    "vendor.github-workflows": ".github/workflows/ci.yml",
+    "vendor.gitlab-ci": ".gitlab-ci.yml",
+}
+# One driver of every database, and every one that needs a package of the system.
+DRIVERNAMES = [
+    name
+    for name, row in DRIVERS.items()
+    if "system" in row or name in {*BARE.values(), "duckdb", "sqlite", "sqlite+pysqlcipher"}
+]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a file with every value as the text that stands there."""
+    content: dict[str, Any] = yaml.load(path.read_text(), yaml.BaseLoader)
+    return content
+
+
+def check_services(drivername: str, project: Path) -> None:
+    """Check that the tests of the workflows find the service that the workflows start."""
+    github = read_yaml(project / ".github/workflows/ci.yml")["jobs"]["test"]
+    gitlab = read_yaml(project / ".gitlab-ci.yml")["test"]
+    [step] = [step for step in github["steps"] if step["name"] == "Test"]
+    backend = drivername.partition("+")[0]
+    if backend not in OPEN:
+        # The tests make a file themselves.
+        assert "services" not in github | gitlab
+        settings = (step.get("env", {}), gitlab.get("variables", {}))
+        urls = {variables.get("TEST_DATABASE_URL") for variables in settings}
+        assert urls == {"duckdb:///test.duckdb" if backend == "duckdb" else None}
+        return
+    user, database = OPEN[backend]
+    service = github["services"]["database"]
+    [gitlab_service] = gitlab["services"]
+    assert service["image"] == gitlab_service["name"]
+    assert service["env"] == gitlab_service["variables"]
+    assert service["env"][database] == "app"
+    assert not any("PASSWORD" in name and "EMPTY" not in name for name in service["env"])
+    [port] = service["ports"]
+    assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
+    on_runner = make_url(step["env"]["TEST_DATABASE_URL"])
+    on_gitlab = make_url(gitlab["variables"]["TEST_DATABASE_URL"])
+    assert (on_runner.host, on_gitlab.host) == ("127.0.0.1", gitlab_service["alias"])
+    for url in (on_runner, on_gitlab):
+        assert (url.drivername, url.username, url.password) == (drivername, user, None)
+        assert url.database == "app"
+        assert port.endswith(f":{url.port or url.query['port']}")
+
+
+def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_path: Path) -> None:
+    actions = re.findall("uses: .+", (ROOT / ".github/workflows/ci.yml").read_text())
+    projects = []
+    for number, name in enumerate(DRIVERNAMES):
+        framework = "plain" if "flask" in DRIVERS[name] else FRAMEWORKS[number % 2]
+        project = render(
+            tmp_path / name,
+            project_name=PROJECT_NAME,
+            framework=framework,
+            database_url=sample_url(name),
+            extras=EXTRAS,
+        )
+        projects.append(project)
+        check_form(project)
+        check_services(name, project)
+        # The commits of actions that this repository uses itself.
+        workflow = (project / ".github/workflows/ci.yml").read_text()
+        assert set(re.findall("uses: .+", workflow)) <= set(actions)
+
+    tools = Path(sys.executable).parent
+    for schema, name in SCHEMAS.items():
+        paths = [project / name for project in projects]
+        run(tools / "check-jsonschema", "--builtin-schema", schema, *paths, cwd=tmp_path)
+    run(tools / "yamllint", "--strict", "--config-data", YAMLLINT, ".", cwd=tmp_path)
+    workflows = [project / ".github" for project in projects]
+    offline = ("--offline", "--strict-collection", "--no-config")
+    run(tools / "zizmor", *offline, *workflows, cwd=tmp_path)
+
+
+def commands(project: Path) -> dict[str, dict[str, str]]:
+    """Return what the workflows run, and with which variables, each command once."""
+    jobs = read_yaml(project / ".github/workflows/ci.yml")["jobs"].values()
+    found = {
+        step["run"]: step.get("env", {}) for job in jobs for step in job["steps"] if "run" in step
+    }
+    gitlab = read_yaml(project / ".gitlab-ci.yml")
+    found |= {
+        line: gitlab[job].get("variables", {})
+        for job in ("lint", "test")
+        for line in gitlab[job]["script"]
+    }
+    return found
+
+
+@pytest.mark.parametrize("variant", WITH_EXTRAS)
+def test_what_the_workflows_run_passes(
+    variant: str,
+    check_out: Callable[..., Checkout],
+    new_database: Callable[[str], URL],
+) -> None:
+    checkout = check_out(variant)
+    found = commands(checkout.folder)
+    assert set(found) == {
+        'pip install "uv>=0.13,<0.14"',
+        "uv run ruff check",
+        "uv run ruff format --check",
+        "uv run mypy",
+        "uv run pytest",
+    }
+    version = checkout.run("uv", "--version").split()[1]
+    assert version.startswith("0.13.")
+    for command, variables in found.items():
+        if command.startswith("pip"):
+            continue
+        env = {}
+        if "TEST_DATABASE_URL" in variables:
+            drivername = make_url(variables["TEST_DATABASE_URL"]).drivername
+            url = new_database(drivername)
+            env["TEST_DATABASE_URL"] = url.render_as_string(hide_password=False)
+        said = checkout.run("bash", "-eo", "pipefail", "-c", command, env=env)
+        if command.endswith("pytest"):
+            assert re.search(r"\d+ passed", said)
+            assert "skipped" not in said
+    assert git(checkout.folder, "status", "--porcelain") == "?? uv.lock\n"
 
 
 def test_pre_commit_checks_a_commit_with_the_tools_of_the_project(

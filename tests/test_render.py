@@ -100,9 +100,9 @@ def check_form(project: Path) -> None:
             assert "\n\n\n" not in text, name
         if "/templates/" not in name:
             assert not re.search(r"\{%|%\}|\{#|#\}|copier_conf", text), name
-            assert not re.search(r"\{\{|\}\}", text.replace('"100% {percent} {{ 7 * 7 }}', "")), (
-                name
-            )
+            # What a test stores, and what GitHub fills in.
+            text = re.sub(r'"100% \{percent\} \{\{ 7 \* 7 \}\}|\$\{\{ [^{}]+ \}\}', "", text)
+            assert not re.search(r"\{\{|\}\}", text), name
         assert len(name) < 100, name
         assert not (project / name).stat().st_mode & 0o111 or sys.platform == "win32", name
 
