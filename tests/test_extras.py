@@ -29,12 +29,14 @@ from variants import (
 Extras = tuple[str, ...]
 
 OWNED = {
+    "docker": {".dockerignore", "Dockerfile", "compose.yaml"},
     "github": {".github/dependabot.yml", ".github/workflows/ci.yml"},
     "gitlab": {".gitlab-ci.yml"},
     "pre-commit": {".pre-commit-config.yaml"},
 }
 # Words that only a project with the extra has, outside of its answers.
 FOREIGN = {
+    "docker": r"(?i)docker|compose|gunicorn",
     "github": r"GitHub|\.github|actions/",
     "gitlab": r"GitLab|\.gitlab|\bCI_",
     "pre-commit": r"pre-commit|detect-secrets",
@@ -43,7 +45,8 @@ FOREIGN = {
 YAMLLINT = (
     "{extends: default, ignore: [.copier-answers.yml],"
     " rules: {comments: {min-spaces-from-content: 1}, document-start: disable,"
-    " line-length: {max: 100}, truthy: {check-keys: false}}}"
+    " line-length: {allow-non-breakable-inline-mappings: true, max: 120},"
+    " truthy: {check-keys: false}}}"
 )
 # The answers, and what every project has and an extra adds lines to.
 SHARED = {".copier-answers.yml", ".env.example", ".gitignore", "README.md", "pyproject.toml"}
@@ -53,6 +56,15 @@ OPEN = {
     "mariadb": ("root", "MARIADB_DATABASE"),
     "mysql": ("root", "MYSQL_DATABASE"),
     "postgresql": ("app", "POSTGRES_DB"),
+}
+# Where a server wants a password: who asks, and where the data is.
+GUARDED = {
+    "firebird": ("app", "/var/lib/firebird/data"),
+    "mariadb": ("app", "/var/lib/mysql"),
+    "mssql": ("sa", "/var/opt/mssql"),
+    "mysql": ("app", "/var/lib/mysql"),
+    "oracle": ("app", "/opt/oracle/oradata"),
+    "postgresql": ("app", "/var/lib/postgresql"),
 }
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
@@ -129,6 +141,7 @@ def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[...
 
 
 SCHEMAS = {
+    "vendor.compose-spec": "compose.yaml",
     "vendor.dependabot": ".github/dependabot.yml",
     "vendor.github-workflows": ".github/workflows/ci.yml",
     "vendor.gitlab-ci": ".gitlab-ci.yml",
@@ -178,6 +191,55 @@ def check_services(drivername: str, project: Path) -> None:
         assert port.endswith(f":{url.port or url.query['port']}")
 
 
+def interpolate(text: str, env: dict[str, str]) -> str:
+    """Return the text with its variables as docker compose fills them in."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, reason = match.groups()
+        if reason and not env.get(name):
+            raise LookupError(reason)
+        return env.get(name, "")
+
+    return re.sub(r"\$\{(\w+)(?::\?([^}]*))?\}", fill, text)
+
+
+def check_compose(drivername: str, project: Path) -> None:
+    """Check that the containers find each other and the password, which git does not have."""
+    backend = drivername.partition("+")[0]
+    text = (project / "compose.yaml").read_text()
+    compose = yaml.safe_load(interpolate(text, {"DB_PASSWORD": "s3cret", "DATABASE_URL": "x://"}))
+    app, database = compose["services"]["app"], compose["services"].get("database")
+    assert all(port.startswith("127.0.0.1:") for port in app.get("ports", []))
+    url = make_url(app["environment"]["DATABASE_URL"])
+    if backend in {"sqlite", "duckdb"}:
+        assert database is None
+        assert app["volumes"] == ["database:/data"]
+        assert Path(url.database or "").parent == Path("/data")
+        assert compose["volumes"] == {"database": None}
+    elif backend in GUARDED:
+        user, volume = GUARDED[backend]
+        assert app["depends_on"] == {"database": {"condition": "service_healthy"}}
+        assert (url.drivername, url.host) == (drivername, "database")
+        assert (url.username, url.password) == (user, "s3cret")
+        assert "s3cret" in database["environment"].values()
+        assert database["volumes"] == [f"database:{volume}"]
+        assert compose["volumes"] == {"database": None}
+        assert database["healthcheck"]["test"][0] == "CMD"
+        assert "ports" not in database
+    else:
+        assert url == make_url("x://")
+        assert "volumes" not in compose | app
+    if "${" in text:
+        with pytest.raises(LookupError, match=r"Write \w+=\.\.\. into \.env"):
+            interpolate(text, {})
+        assert ".env" in (project / ".gitignore").read_text().splitlines()
+        variables = set(re.findall(r"\$\{(\w+)", text))
+        example = (project / ".env.example").read_text()
+        assert all(f"\n{variable}=" in example for variable in variables)
+        readme = (project / "README.md").read_text()
+        assert all(variable in readme for variable in variables)
+
+
 def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_path: Path) -> None:
     actions = re.findall("uses: .+", (ROOT / ".github/workflows/ci.yml").read_text())
     projects = []
@@ -193,6 +255,7 @@ def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_
         projects.append(project)
         check_form(project)
         check_services(name, project)
+        check_compose(name, project)
         # The commits of actions that this repository uses itself.
         workflow = (project / ".github/workflows/ci.yml").read_text()
         assert set(re.findall("uses: .+", workflow)) <= set(actions)
@@ -202,6 +265,10 @@ def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_
         paths = [project / name for project in projects]
         run(tools / "check-jsonschema", "--builtin-schema", schema, *paths, cwd=tmp_path)
     run(tools / "yamllint", "--strict", "--config-data", YAMLLINT, ".", cwd=tmp_path)
+    dockerfiles = [project / "Dockerfile" for project in projects]
+    if sys.platform != "win32":
+        # Debian keeps one version of a package: to name it would break the next build.
+        run(tools / "hadolint", "--ignore", "DL3008", *dockerfiles, cwd=tmp_path)
     workflows = [project / ".github" for project in projects]
     offline = ("--offline", "--strict-collection", "--no-config")
     run(tools / "zizmor", *offline, *workflows, cwd=tmp_path)
