@@ -1,5 +1,6 @@
 """The extras: what each adds, alone and beside the others, and that it does what it says."""
 
+import json
 import os
 import re
 import sys
@@ -29,6 +30,7 @@ from variants import (
 Extras = tuple[str, ...]
 
 OWNED = {
+    "devcontainer": {".devcontainer/devcontainer.json"},
     "docker": {".dockerignore", "Dockerfile", "compose.yaml"},
     "github": {".github/dependabot.yml", ".github/workflows/ci.yml"},
     "gitlab": {".gitlab-ci.yml"},
@@ -36,7 +38,8 @@ OWNED = {
 }
 # Words that only a project with the extra has, outside of its answers.
 FOREIGN = {
-    "docker": r"(?i)docker|compose|gunicorn",
+    "devcontainer": r"devcontainer|containers\.dev",
+    "docker": r"docker compose|Dockerfile|DB_PASSWORD|gunicorn",
     "github": r"GitHub|\.github|actions/",
     "gitlab": r"GitLab|\.gitlab|\bCI_",
     "pre-commit": r"pre-commit|detect-secrets",
@@ -90,7 +93,9 @@ def test_an_extra_adds_its_own_files_and_leaves_the_others_alone(
     for extras, folder in projects.items():
         found = files(folder)
         if "migrations" not in extras:
-            owned = set().union(*(OWNED.get(extra, set()) for extra in extras))
+            owned = set().union(*(OWNED[extra] for extra in extras))
+            if "devcontainer" in extras and "sqlite" not in variant:
+                owned.add(".devcontainer/compose.yaml")
             assert found.keys() - bare.keys() == owned, extras
             assert {name for name in bare if found[name] != bare[name]} <= SHARED, extras
         check_form(folder)
@@ -141,7 +146,7 @@ def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[...
 
 
 SCHEMAS = {
-    "vendor.compose-spec": "compose.yaml",
+    "vendor.compose-spec": "**/compose.yaml",
     "vendor.dependabot": ".github/dependabot.yml",
     "vendor.github-workflows": ".github/workflows/ci.yml",
     "vendor.gitlab-ci": ".gitlab-ci.yml",
@@ -240,6 +245,42 @@ def check_compose(drivername: str, project: Path) -> None:
         assert all(variable in readme for variable in variables)
 
 
+def check_devcontainer(drivername: str, project: Path) -> None:
+    """Check that the workspace opens with a database for the project and one for its tests."""
+    text = (project / ".devcontainer/devcontainer.json").read_text()
+    config = json.loads(text)
+    assert json.dumps(config, indent=2) + "\n" == text
+    assert config["postCreateCommand"].endswith("pip install 'uv>=0.13,<0.14' && uv sync")
+    needed = DRIVERS[drivername].get("system", {}).get("Debian or Ubuntu", "")
+    assert all(word in config["postCreateCommand"] for word in needed.split()[2:])
+    backend = drivername.partition("+")[0]
+    if backend not in OPEN:
+        assert "dockerComposeFile" not in config
+        env = config["containerEnv"]
+        assert ("TEST_DATABASE_URL" in env) == (backend == "duckdb")
+        assert not (project / ".devcontainer/compose.yaml").exists()
+    else:
+        user, variable = OPEN[backend]
+        compose = yaml.safe_load(
+            (project / ".devcontainer" / config["dockerComposeFile"]).read_text()
+        )
+        workspace = compose["services"].pop(config["service"])
+        assert workspace["volumes"] == [f"..:{config['workspaceFolder']}"]
+        env = workspace["environment"]
+        healthy = {"condition": "service_healthy"}
+        assert workspace["depends_on"] == dict.fromkeys(compose["services"], healthy)
+        urls = [make_url(env[name]) for name in ("DATABASE_URL", "TEST_DATABASE_URL")]
+        assert [url.host for url in urls] == list(compose["services"])
+        for url, database in zip(urls, compose["services"].values(), strict=True):
+            assert (url.drivername, url.username, url.password) == (drivername, user, None)
+            assert url.database == database["environment"][variable] == "app"
+            assert "ports" not in database
+        # What the tests drop is nowhere on a disk.
+        assert compose["services"]["test-database"]["volumes"] == []
+    interpreter = config["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter == f"{env['UV_PROJECT_ENVIRONMENT']}/bin/python"
+
+
 def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_path: Path) -> None:
     actions = re.findall("uses: .+", (ROOT / ".github/workflows/ci.yml").read_text())
     projects = []
@@ -256,13 +297,14 @@ def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_
         check_form(project)
         check_services(name, project)
         check_compose(name, project)
+        check_devcontainer(name, project)
         # The commits of actions that this repository uses itself.
         workflow = (project / ".github/workflows/ci.yml").read_text()
         assert set(re.findall("uses: .+", workflow)) <= set(actions)
 
     tools = Path(sys.executable).parent
     for schema, name in SCHEMAS.items():
-        paths = [project / name for project in projects]
+        paths = [path for project in projects for path in project.glob(name)]
         run(tools / "check-jsonschema", "--builtin-schema", schema, *paths, cwd=tmp_path)
     run(tools / "yamllint", "--strict", "--config-data", YAMLLINT, ".", cwd=tmp_path)
     dockerfiles = [project / "Dockerfile" for project in projects]
