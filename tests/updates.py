@@ -31,6 +31,11 @@ PYTHON = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
+# With this a project runs a transaction again that the database refuses.
+SERIALIZABLE = "?options=-c%20default_transaction_isolation%3Dserializable"
+RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
+# Copier as it is without a user's settings.
+COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
 # The sets of answers that every extra is switched on and off in.
 WITH_EXTRAS = [
@@ -144,7 +149,7 @@ def run_copier(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", "copier", *arguments],
         cwd=folder,
-        env=os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"},
+        env=COPIER,
         stdin=subprocess.DEVNULL,
         check=False,
         capture_output=True,
@@ -181,6 +186,9 @@ def answer_sets() -> dict[str, Answers]:
     for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
     sets = {str(variant): variant.answers() for variant in variants.values()}
+    for name in RETRIED:
+        url = f"{sets[name]['database_url']}{SERIALIZABLE}"
+        sets[f"{name}-serializable"] = sets[name] | {"database_url": url}
     return sets | {f"{name} extras": sets[name] | {"extras": EXTRAS} for name in WITH_EXTRAS}
 
 
@@ -189,7 +197,9 @@ SETS = answer_sets()
 FAMILIES = [
     name
     for name, answers in SETS.items()
-    if answers["database_url"].partition(":")[0] in PREFERRED and not answers["extras"]
+    if answers["database_url"].partition(":")[0] in PREFERRED
+    and not answers["extras"]
+    and SERIALIZABLE not in answers["database_url"]
 ]
 Pair = tuple[str, str]
 

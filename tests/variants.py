@@ -103,9 +103,9 @@ VARIANTS = [
 
 def pick_to_read() -> list[Variant]:
     """Return every room for one driver of each kind, and one variant for each other driver."""
-    groups: dict[tuple[str, bool], list[str]] = {}
+    groups: dict[tuple[Any, ...], list[str]] = {}
     for name, row in DRIVERS.items():
-        groups.setdefault((row["family"], "asyncio" in row), []).append(name)
+        groups.setdefault((row["family"], "asyncio" in row, "retries" in row), []).append(name)
     picked = []
     for first, *others in groups.values():
         picked += [variant for variant in EVERY if variant.drivername == first]
