@@ -68,13 +68,14 @@ class Variant:
     def __str__(self) -> str:
         return f"{self.api}-{self.framework}-{self.drivername}"
 
-    def answers(self, url: str | None = None) -> dict[str, str]:
+    def answers(self, url: str | None = None) -> dict[str, Any]:
         """Return the answers, on a sample URL or on the given one."""
         return {
             "project_name": PROJECT_NAME,
             "api": self.api,
             "framework": self.framework,
             "database_url": url or sample_url(self.drivername),
+            "extras": [],
         }
 
     @property
@@ -85,6 +86,7 @@ class Variant:
 
 APIS = list(QUESTIONS["api"]["choices"].values())
 FRAMEWORKS = list(QUESTIONS["framework"]["choices"].values())
+EXTRAS = list(QUESTIONS["extras"]["choices"].values())
 EVERY = [
     Variant(api, framework, drivername, row)
     for api, framework, (drivername, row) in product(APIS, FRAMEWORKS, DRIVERS.items())
