@@ -106,8 +106,8 @@ def run(
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it stands in the working tree, in a plain folder."""
     folder = tmp_path_factory.mktemp("template")
-    for name in ("copier.yml", "databases.yml", "reserved_names.yml"):
-        shutil.copy(ROOT / name, folder)
+    for path in ROOT.glob("*.yml"):
+        shutil.copy(path, folder)
     for name in ("template", "hooks"):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
@@ -306,6 +306,15 @@ def sites(make_site: MakeSite, new_database: Callable[[str], URL]) -> Sites:
     )
 
 
+def unprivileged() -> tuple[str, ...]:
+    """Return what makes root respect the permissions of files."""
+    if os.geteuid():
+        return ()
+    if shutil.which("setpriv") is None:
+        missing("setpriv, of util-linux, is not installed.")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
+
+
 class Disk:
     """A file system of one megabyte."""
 
@@ -313,11 +322,13 @@ class Disk:
         self.folder = folder
         self.ballast = folder / "ballast"
 
-    def fill(self) -> None:
-        """Take all the room that is left."""
-        with suppress(OSError), self.ballast.open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(512))
+    def fill(self, leave: int = 0) -> None:
+        """Take all the room but some bytes."""
+        with self.ballast.open("wb", buffering=0) as file:
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(512))
+            file.truncate(file.tell() - leave)
 
     def free(self) -> None:
         """Give the room back."""
