@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from getpass import getuser
 from pathlib import Path
@@ -248,3 +248,37 @@ def sites(make_site: MakeSite, new_database: Callable[[str], URL]) -> Sites:
         make_site(api, framework, drivername),
         new_database(drivername),
     )
+
+
+class Disk:
+    """A file system of one megabyte."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ballast = folder / "ballast"
+
+    def fill(self) -> None:
+        """Take all the room that is left."""
+        with suppress(OSError), self.ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(512))
+
+    def free(self) -> None:
+        """Give the room back."""
+        self.ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
+    """A small disk, or a skip where this user or this system can mount none."""
+    folder = tmp_path_factory.mktemp("disk")
+    sudo = ("sudo", "--non-interactive") if getuser() != "root" and shutil.which("sudo") else ()
+    mount = (*sudo, "mount", "-t", "tmpfs", "-o", "size=1m,mode=777", "tmpfs", str(folder))
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        # A right that a container may not have: no package brings it.
+        pytest.skip("A small disk cannot be mounted here.")
+    yield Disk(folder)
+    subprocess.run([*sudo, "umount", "--lazy", folder], check=True)

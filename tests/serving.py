@@ -9,10 +9,9 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 from typing import Self
 from urllib.parse import urlencode
 
@@ -20,6 +19,7 @@ from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
 DRIVERNAMES = ["sqlite", "postgresql+psycopg", "mysql+pymysql"]
+SECRET = "s3cret"
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -191,48 +191,49 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(log.read_text())
 
 
-class Proxy:
-    """A door to a database server that can be shut and opened, which a test may not stop."""
+def processes(service: Service) -> list[int]:
+    """Return the ids of the server's processes, the main one first."""
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    return [service.process.pid, *map(int, children.read_text().split())]
 
-    def __init__(self, url: URL) -> None:
-        default = {"postgresql": 5432, "mysql": 3306}[url.get_backend_name()]
-        self.target = (url.host or "127.0.0.1", url.port or default)
-        self.port = free_port()
-        self.url = url.set(host="127.0.0.1", port=self.port)
-        self.sockets: list[socket.socket] = []
-        self.open()
 
-    def __enter__(self) -> Self:
-        return self
+def command_lines(service: Service) -> list[str]:
+    """Return what everybody on the machine can read of the server's processes."""
+    return [Path(f"/proc/{process}/cmdline").read_text() for process in processes(service)]
 
-    def __exit__(self, *_error: object) -> None:
-        self.shut()
 
-    def open(self) -> None:
-        """Listen again."""
-        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=100)
-        Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+def check_unavailable(reply: Reply) -> None:
+    """Check that a reply says that the database is away, and nothing else."""
+    assert reply.status == 503, reply
+    assert "<h1>The database cannot be reached</h1>" in reply.text
+    assert reply.headers["Cache-Control"] == "no-store"
+    for word in ("Traceback", "sqlite", "SELECT", SECRET):
+        assert word not in reply.text
 
-    def shut(self) -> None:
-        """Stop listening and break every connection."""
-        sockets, self.sockets = [self.listener, *self.sockets], []
-        for each in sockets:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
 
-    def _accept(self, listener: socket.socket) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = listener.accept()
-                far = socket.create_connection(self.target)
-                self.sockets += [near, far]
-                for pair in ((near, far), (far, near)):
-                    Thread(target=self._pass_on, args=pair, daemon=True).start()
+def check_command_fails(site: Site, url: URL, folder: Path) -> None:
+    """Check that the command says in one line that the database is away."""
+    done = site.run(url, folder)
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert re.fullmatch(r"[a-z-]+: The database cannot be used: .+\n", done.stderr), done.stderr
+    assert SECRET not in done.stderr
 
-    @staticmethod
-    def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+
+def check_works(client: Client, url: URL, folder: Path) -> None:
+    """Check that a message is added and shown."""
+    before = stored(url, folder)
+    assert client.post("works").status == 303
+    assert client.get().messages[-1] == "works"
+    assert stored(url, folder) == [*before, "works"]
+
+
+def wait_until_it_works(service: Service) -> None:
+    """Wait as a person would who reloads the page."""
+    for _ in range(100):
+        with service.client() as client:
+            reply = client.get()
+        if reply.status == 200:
+            return
+        check_unavailable(reply)
+        time.sleep(0.1)
+    raise AssertionError(service.log.read_text())

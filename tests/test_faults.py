@@ -5,29 +5,29 @@ import shutil
 import signal
 import subprocess
 import time
-from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, Connection, create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL
 
-from conftest import Sites, missing
-from serving import DRIVERNAMES, Client, Proxy, Reply, Service, stored
+from conftest import Disk, MakeSite, Sites, missing
+from servers import outside, sessions
+from serving import (
+    DRIVERNAMES,
+    SECRET,
+    Client,
+    Reply,
+    Service,
+    check_command_fails,
+    check_unavailable,
+    check_works,
+    stored,
+    wait_until_it_works,
+)
 from variants import APIS, DISTRIBUTION
 
 SERVERS = [name for name in DRIVERNAMES if not name.startswith("sqlite")]
-SECRET = "s3cret"
-SESSIONS = {
-    "postgresql": "SELECT pid FROM pg_stat_activity "
-    "WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    "mysql": "SELECT id FROM information_schema.processlist "
-    "WHERE db = database() AND id <> connection_id()",
-}
-KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
 HALF = """\
 import importlib, sys, time
 package, api = sys.argv[1:]
@@ -49,107 +49,9 @@ time.sleep(60)
 """
 
 
-@contextmanager
-def outside(url: URL) -> Iterator[Connection]:
-    """Connect without the project and without a transaction."""
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        yield connection
-
-
-def sessions(url: URL) -> list[int]:
-    with outside(url) as connection:
-        return list(connection.exec_driver_sql(SESSIONS[url.get_backend_name()]).scalars())
-
-
 def with_secret(url: URL) -> URL:
     """Return the URL with a password where the server asks for none."""
     return url if url.password or url.get_backend_name() == "mysql" else url.set(password=SECRET)
-
-
-def check_unavailable(reply: Reply) -> None:
-    assert reply.status == 503, reply
-    assert "<h1>The database cannot be reached</h1>" in reply.text
-    assert reply.headers["Cache-Control"] == "no-store"
-    for word in ("Traceback", "sqlite", "SELECT", SECRET):
-        assert word not in reply.text
-
-
-def check_works(client: Client, url: URL, folder: Path) -> None:
-    before = stored(url, folder)
-    assert client.post("works").status == 303
-    assert client.get().messages[-1] == "works"
-    assert stored(url, folder) == [*before, "works"]
-
-
-def wait_until_it_works(service: Service) -> None:
-    """Wait as a person would who reloads the page."""
-    for _ in range(100):
-        with service.client() as client:
-            reply = client.get()
-        if reply.status == 200:
-            return
-        check_unavailable(reply)
-        time.sleep(0.1)
-    pytest.fail(service.log.read_text())
-
-
-@pytest.mark.parametrize("drivername", SERVERS)
-@pytest.mark.parametrize("api", APIS)
-def test_a_server_that_stops_under_load_and_comes_back(
-    api: str, drivername: str, sites: Sites, tmp_path: Path
-) -> None:
-    site, url = sites(api, "flask", drivername)
-    acknowledged: list[str] = []
-    failed = 0
-    with Proxy(with_secret(url)) as proxy, site.start(proxy.url, tmp_path) as service:
-        wait_until_it_works(service)
-        end = time.monotonic() + 2
-
-        def visit(number: int) -> list[tuple[str, Reply]]:
-            replies: list[tuple[str, Reply]] = []
-            with service.client() as client:
-                while time.monotonic() < end:
-                    text = f"{number}.{len(replies)}"
-                    replies.append((text, client.post(text)))
-            return replies
-
-        with ThreadPoolExecutor(4) as clients:
-            visits = [clients.submit(visit, number) for number in range(4)]
-            time.sleep(0.7)
-            proxy.shut()
-            with service.client() as client:
-                check_unavailable(client.get())
-            time.sleep(0.3)
-            proxy.open()
-            for text, reply in (pair for each in visits for pair in each.result()):
-                if reply.status == 303:
-                    acknowledged.append(text)
-                else:
-                    check_unavailable(reply)
-                    failed += 1
-        wait_until_it_works(service)
-        rows = Counter(stored(url, tmp_path))
-        assert max(rows.values()) == 1
-        assert acknowledged
-        assert rows >= Counter(acknowledged)
-        assert rows.total() - len(acknowledged) <= failed
-        assert 1 <= len(sessions(url)) <= 5
-
-        # Connections that wait in the pool are killed: nobody notices.
-        with outside(url) as connection:
-            for session in connection.exec_driver_sql(SESSIONS[url.get_backend_name()]).scalars():
-                connection.exec_driver_sql(KILL[url.get_backend_name()].format(session))
-        with service.client() as client:
-            check_works(client, url, tmp_path)
-
-            with outside(url) as connection:
-                connection.exec_driver_sql("DROP TABLE messages")
-            check_unavailable(client.get())
-            assert client.get().status == 200
-            check_works(client, url, tmp_path)
-    assert sessions(url) == []
-    assert SECRET not in service.log.read_text()
 
 
 @pytest.mark.parametrize("drivername", SERVERS)
@@ -240,6 +142,36 @@ def test_an_sqlite_file_that_cannot_be_used(api: str, sites: Sites, tmp_path: Pa
             path.chmod(0o644)
     with site.start(url, tmp_path) as service, service.client() as client:
         check_works(client, url, tmp_path)
+
+
+@pytest.mark.parametrize(("api", "command"), [("core", "sqlite+aiosqlite"), ("orm", "sqlite")])
+def test_a_disk_that_is_full(
+    api: str, command: str, make_site: MakeSite, disk: Disk, tmp_path: Path
+) -> None:
+    site = make_site(api, "flask", "sqlite")
+    file = disk.folder / "messages.db"
+    url = URL.create("sqlite", database=str(file))
+    with site.start(url, tmp_path) as service, service.client() as client:
+        texts = ["first"]
+        assert client.post("first").status == 303
+        disk.fill()
+        while (reply := client.post(f"{len(texts)}")).status == 303:
+            texts.append(f"{len(texts)}")
+            assert len(texts) < 10
+        check_unavailable(reply)
+        assert client.get().messages == texts
+        check_unavailable(client.post("lost"))
+        assert stored(url, tmp_path) == texts
+        check_command_fails(site, url, tmp_path)
+        disk.free()
+        check_works(client, url, tmp_path)
+    disk.fill()
+    plain = make_site(api, "plain", command)
+    own = url.set(drivername=command)
+    check_command_fails(plain, own, tmp_path)
+    disk.free()
+    assert plain.run(own, tmp_path).stdout == "Hello, World!\n"
+    assert stored(url, tmp_path) == [*texts, "works", "Hello, World!"]
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ PYTHON = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
+# Copier as it is without a user's settings.
+COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
 
 
@@ -137,7 +139,7 @@ def run_copier(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", "copier", *arguments],
         cwd=folder,
-        env=os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"},
+        env=COPIER,
         stdin=subprocess.DEVNULL,
         check=False,
         capture_output=True,

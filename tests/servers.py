@@ -1,0 +1,165 @@
+"""Database servers of the tests' own, which may be stopped, killed and started again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from conftest import missing
+from serving import SECRET, free_port
+
+OWNER = "owner"
+SESSIONS = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+    "AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    "mysql": "SELECT id FROM information_schema.processlist "
+    "WHERE db = database() AND id <> connection_id()",
+}
+KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
+
+
+@contextmanager
+def outside(url: URL) -> Iterator[Connection]:
+    """Connect without the project and without a transaction."""
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+
+
+def sessions(url: URL) -> list[int]:
+    """Return the ids of the connections that others have to the database."""
+    with outside(url) as connection:
+        return list(connection.exec_driver_sql(SESSIONS[url.get_backend_name()]).scalars())
+
+
+def kill_sessions(url: URL) -> None:
+    """Break every connection that others have to the database."""
+    backend = url.get_backend_name()
+    with outside(url) as connection:
+        for session in connection.exec_driver_sql(SESSIONS[backend]).scalars().all():
+            connection.exec_driver_sql(KILL[backend].format(session))
+
+
+def program(name: str, package: str) -> str:
+    """Find a program of a database server, which need not be on the path."""
+    places = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    found = shutil.which(name, path=":".join([os.environ["PATH"], "/usr/sbin", *places]))
+    if found is None:
+        missing(f"{name} is not installed. Debian and Ubuntu have it in the package {package}.")
+        raise AssertionError
+    return found
+
+
+def as_nobody(*command: str | Path, output: Path) -> subprocess.Popen[bytes]:
+    """Start a program as a user without rights: PostgreSQL refuses to run as root."""
+    user = None if os.geteuid() else "nobody"
+    with output.open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=output.parent)
+
+
+class PrivateServer:
+    """A server with a password and a port of its own, and all its files in one folder."""
+
+    def __init__(self, drivername: str, folder: Path) -> None:
+        port = free_port()
+        self.url = URL.create(drivername, OWNER, SECRET, "127.0.0.1", port)
+        self.log = folder / "log"
+        data = folder / "data"
+        secret = folder / "secret"
+        self.setup: list[str | Path]
+        self.command: list[str | Path]
+        if self.url.get_backend_name() == "postgresql":
+            self.url = self.url.set(database="postgres")
+            secret.write_text(SECRET)
+            postgres = program("postgres", "postgresql")
+            self.setup = [
+                *(Path(postgres).with_name("initdb"), "--no-sync", "--encoding=UTF8"),
+                *("--locale=C", f"--username={OWNER}", f"--pwfile={secret}"),
+                *("--auth=scram-sha-256", f"--pgdata={data}"),
+            ]
+            self.command = [
+                *(postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1"),
+                *("-c", "unix_socket_directories=", "-c", "fsync=off"),
+            ]
+            # Not SIGKILL: it would leave the processes of the connections alone.
+            self.crash_signal = signal.SIGQUIT
+            self.stop_signal = signal.SIGINT
+        else:
+            secret.write_text(
+                f"CREATE USER IF NOT EXISTS {OWNER} IDENTIFIED BY '{SECRET}';\n"
+                f"GRANT ALL ON *.* TO {OWNER};\n"
+            )
+            self.setup = [
+                *(program("mariadb-install-db", "mariadb-server-core"), "--no-defaults"),
+                *("--skip-test-db", "--auth-root-authentication-method=normal"),
+                f"--datadir={data}",
+            ]
+            self.command = [
+                *(program("mariadbd", "mariadb-server-core"), "--no-defaults"),
+                *(f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"),
+                *(f"--socket={folder / 'socket'}", f"--init-file={secret}"),
+                "--skip-name-resolve",
+            ]
+            self.crash_signal = signal.SIGKILL
+            self.stop_signal = signal.SIGTERM
+
+    def install(self) -> None:
+        """Make the server's files."""
+        if as_nobody(*self.setup, output=self.log).wait(timeout=120):
+            raise AssertionError(self.log.read_text())
+
+    def start(self) -> None:
+        """Start, and wait until the server takes connections."""
+        self.process = as_nobody(*self.command, output=self.log)
+        for _ in range(600):
+            try:
+                with outside(self.url):
+                    return
+            except OperationalError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        raise AssertionError(self.log.read_text())
+
+    def stop(self) -> None:
+        """Stop in good order, whoever is connected."""
+        self.process.send_signal(self.stop_signal)
+        self.process.wait(timeout=60)
+
+    def crash(self) -> None:
+        """End at once, as when memory runs out."""
+        self.process.send_signal(self.crash_signal)
+        self.process.wait(timeout=60)
+
+    def new_database(self, name: str) -> URL:
+        """Create a database."""
+        with outside(self.url) as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        return self.url.set(database=name)
+
+
+@contextmanager
+def private_server(drivername: str) -> Iterator[PrivateServer]:
+    """Start a server that nobody else uses, and stop it at the end of the block."""
+    # The folders of pytest are closed to other users, and too long for the name of a socket.
+    with TemporaryDirectory(prefix="copier-sqlalchemy-") as name:
+        folder = Path(name)
+        if not os.geteuid():
+            shutil.chown(folder, "nobody")
+        server = PrivateServer(drivername, folder)
+        server.install()
+        server.start()
+        try:
+            yield server
+        finally:
+            if server.process.poll() is None:
+                server.crash()

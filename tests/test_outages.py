@@ -1,0 +1,129 @@
+"""A database server that is stopped, crashes and comes back while the page is in use."""
+
+import itertools
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import URL
+
+from conftest import MakeSite
+from servers import kill_sessions, outside, private_server, sessions
+from serving import (
+    DRIVERNAMES,
+    SECRET,
+    Reply,
+    Service,
+    check_command_fails,
+    check_unavailable,
+    check_works,
+    command_lines,
+    stored,
+    wait_until_it_works,
+)
+from variants import APIS
+
+CLIENTS = 2
+Visit = tuple[float, float, str, Reply]
+
+
+def visit(service: Service, client: int, end: Event) -> list[Visit]:
+    """Post until the end and return when, what and what came back."""
+    visits = []
+    with service.client() as browser:
+        for number in itertools.count():
+            if end.is_set():
+                break
+            text = f"{client}.{number}"
+            start = time.monotonic()
+            reply = browser.post(text)
+            visits.append((start, time.monotonic(), text, reply))
+            time.sleep(0.01)  # leave the machine to the server
+    return visits
+
+
+@pytest.mark.parametrize("drivername", DRIVERNAMES[1:])
+def test_a_server_that_stops_and_crashes_under_load_and_comes_back(
+    drivername: str, make_site: MakeSite, tmp_path: Path
+) -> None:
+    with private_server(drivername) as server, ExitStack() as stack:
+        urls = {api: server.new_database(api) for api in APIS}
+        sites = {api: make_site(api, "flask", drivername) for api in APIS}
+        services = {}
+        for api in APIS:
+            (tmp_path / api).mkdir()
+            services[api] = stack.enter_context(sites[api].start(urls[api], tmp_path / api))
+            wait_until_it_works(services[api])
+        outages: list[tuple[float, float]] = []
+        end = Event()
+        with ThreadPoolExecutor(CLIENTS * len(APIS)) as clients:
+            visits = {
+                api: [
+                    clients.submit(visit, services[api], number, end) for number in range(CLIENTS)
+                ]
+                for api in APIS
+            }
+            for api, stop in zip(APIS, (server.stop, server.crash), strict=True):
+                time.sleep(0.5)
+                start = time.monotonic()
+                stop()
+                check_command_fails(sites[api], urls[api], tmp_path)
+                server.start()
+                outages.append((start, time.monotonic()))
+            time.sleep(0.5)
+            end.set()
+        for api in APIS:
+            replies = [each for future in visits[api] for each in future.result()]
+            check_visits(replies, outages, services[api], stored(urls[api], tmp_path))
+            assert 1 <= len(sessions(urls[api])) <= 5
+            check_smaller_outages(services[api], urls[api], tmp_path)
+            assert all(SECRET not in line for line in command_lines(services[api]))
+        stack.close()
+        for api in APIS:
+            assert SECRET not in services[api].log.read_text()
+            wait_until_nobody_is_connected(urls[api])
+
+
+def check_visits(
+    visits: list[Visit], outages: list[tuple[float, float]], service: Service, rows: list[str]
+) -> None:
+    """Check that what was acknowledged is there once, and that errors end with the outage."""
+    acknowledged = Counter(text for _, _, text, reply in visits if reply.status == 303)
+    failed = [each for each in visits if each[3].status != 303]
+    # More than the connections that the pool can have, which would be all gone if one leaked.
+    assert len(failed) > 30
+    for start, end, _, reply in failed:
+        check_unavailable(reply)
+        assert any(start < back and end > away for away, back in outages), service.log.read_text()
+    assert acknowledged
+    found = Counter(rows)
+    assert max(found.values()) == 1
+    assert found >= acknowledged
+    assert found <= acknowledged + Counter(text for _, _, text, _ in failed)
+    # It had worked between the two outages and after them.
+    (_, first), (second, last) = outages
+    assert [start for start, *_, reply in visits if reply.status == 303 and first < start < second]
+    assert [start for start, *_, reply in visits if reply.status == 303 and last < start]
+
+
+def check_smaller_outages(service: Service, url: URL, folder: Path) -> None:
+    kill_sessions(url)
+    with service.client() as client:
+        check_works(client, url, folder)
+        with outside(url) as connection:
+            connection.exec_driver_sql("DROP TABLE messages")
+        check_unavailable(client.get())
+        assert client.get().status == 200
+        check_works(client, url, folder)
+
+
+def wait_until_nobody_is_connected(url: URL) -> None:
+    for _ in range(100):
+        if not sessions(url):
+            return
+        time.sleep(0.1)
+    raise AssertionError(sessions(url))
