@@ -43,7 +43,14 @@ from variants import DATABASES, DRIVERS, VARIANTS, sample_url  # noqa: E402
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 EXECUTED = {variant.drivername for variant in VARIANTS}
-ANSWER = {"core": "api", "orm": "api", "plain": "framework", "flask": "framework"}
+ANSWER = {
+    "core": "api",
+    "orm": "api",
+    "plain": "framework",
+    "flask": "framework",
+    "migrations": "extras",
+    "not migrations": "extras",
+}
 WORK = Path(mkdtemp())
 
 
@@ -250,6 +257,7 @@ def questionnaire() -> str:
     enter("\x1b[B", "» Flask")
     enter("\r", "sqlite:///")
     enter("\x15postgresql://localhost/hello", "   postgresql://localhost/hello\n")
+    enter("\r", "Migrations")
     picture = draw(screen)
     enter("\r", "uv run pytest")
     os.write(descriptor, b"exit\r")

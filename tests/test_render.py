@@ -26,14 +26,15 @@ COMMON = {
     f"src/{PACKAGE}/__main__.py",
     f"src/{PACKAGE}/db.py",
     f"src/{PACKAGE}/messages.py",
+    f"src/{PACKAGE}/schema.py",
     "tests/conftest.py",
     "tests/test_db.py",
     "tests/test_main.py",
     "tests/test_messages.py",
 }
 OWNED = {
-    "core": {f"src/{PACKAGE}/tables.py"},
-    "orm": {f"src/{PACKAGE}/models.py"},
+    "core": {f"src/{PACKAGE}/tables.py", "tests/test_tables.py"},
+    "orm": {f"src/{PACKAGE}/models.py", "tests/test_models.py"},
     "plain": set(),
     "flask": {
         f"src/{PACKAGE}/static/style.css",
@@ -81,8 +82,6 @@ def project(variant: Variant, render: Render, tmp_path_factory: pytest.TempPathF
 
 def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> None:
     owned = OWNED[variant.api] | OWNED[variant.framework]
-    if variant.row.get("asyncio"):
-        owned |= {"core": {"tests/test_tables.py"}, "orm": {"tests/test_models.py"}}[variant.api]
     assert set(files(project)) == COMMON | owned
 
 
@@ -214,6 +213,7 @@ def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> 
         "api": "orm",
         "framework": "plain",
         "database_url": "sqlite:///hello.db",
+        "extras": [],
     }
 
 

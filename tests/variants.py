@@ -3,6 +3,7 @@
 A new choice, database or driver there is tested without touching a test.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -68,13 +69,14 @@ class Variant:
     def __str__(self) -> str:
         return f"{self.api}-{self.framework}-{self.drivername}"
 
-    def answers(self, url: str | None = None) -> dict[str, str]:
+    def answers(self, url: str | None = None, extras: Sequence[str] = ()) -> dict[str, Any]:
         """Return the answers, on a sample URL or on the given one."""
         return {
             "project_name": PROJECT_NAME,
             "api": self.api,
             "framework": self.framework,
             "database_url": url or sample_url(self.drivername),
+            "extras": list(extras),
         }
 
     @property
