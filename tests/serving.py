@@ -103,6 +103,11 @@ class Service:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def address(self) -> str:
+        """Where a browser finds the page."""
+        return f"http://127.0.0.1:{self.port}/"
+
     def client(self, timeout: float = 60) -> Client:
         """Return a browser of its own."""
         return Client(self.port, timeout)

@@ -1,7 +1,5 @@
 """What goes wrong around a project: said in a sentence, survived, and nothing acknowledged lost."""
 
-import os
-import shutil
 import signal
 import subprocess
 import time
@@ -11,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from conftest import Disk, MakeSite, Sites, missing
+from conftest import Disk, MakeSite, Sites, unprivileged
 from servers import outside, sessions
 from serving import (
     DRIVERNAMES,
@@ -109,15 +107,6 @@ def test_a_page_that_finds_every_connection_in_use(sites: Sites, tmp_path: Path)
         assert [visit.result()[0].status for visit in visits].count(200) == 15
         wait_until_it_works(service)
         assert len(sessions(url)) <= 5
-
-
-def unprivileged() -> tuple[str, ...]:
-    """Return what makes root respect the permissions of files."""
-    if os.geteuid():
-        return ()
-    if shutil.which("setpriv") is None:
-        missing("setpriv, of util-linux, is not installed.")
-    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--")
 
 
 @pytest.mark.parametrize("api", APIS)

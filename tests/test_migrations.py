@@ -18,7 +18,6 @@ from variants import (
     DRIVERS,
     PACKAGE,
     PROJECT_NAME,
-    RENDERED,
     Variant,
     sample_url,
 )
@@ -45,20 +44,22 @@ COLUMN = {
 }
 # Every driver, api and framework meets each other once.
 LIVES = [
-    Variant("orm", "plain", "sqlite", DRIVERS["sqlite"]),
-    Variant("core", "flask", "sqlite", DRIVERS["sqlite"]),
-    Variant("core", "plain", "sqlite+aiosqlite", DRIVERS["sqlite+aiosqlite"]),
-    Variant("core", "plain", "postgresql+psycopg", DRIVERS["postgresql+psycopg"]),
-    Variant("orm", "flask", "postgresql+psycopg", DRIVERS["postgresql+psycopg"]),
-    Variant("orm", "plain", "postgresql+asyncpg", DRIVERS["postgresql+asyncpg"]),
-    Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"]),
-    Variant("core", "flask", "mysql+pymysql", DRIVERS["mysql+pymysql"]),
+    Variant("orm", "plain", "sqlite", DRIVERS["sqlite"], EXTRAS),
+    Variant("core", "flask", "sqlite", DRIVERS["sqlite"], EXTRAS),
+    Variant("core", "plain", "sqlite+aiosqlite", DRIVERS["sqlite+aiosqlite"], EXTRAS),
+    Variant("core", "plain", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
+    Variant("orm", "flask", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
+    Variant("orm", "plain", "postgresql+asyncpg", DRIVERS["postgresql+asyncpg"], EXTRAS),
+    Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
+    Variant("core", "flask", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
 ]
 # With an environment of their own: the drivers and the families that the others leave out.
 INSTALLED = [
-    Variant("core", "flask", "duckdb", DRIVERS["duckdb"]),
-    Variant("orm", "plain", "mysql+aiomysql", DRIVERS["mysql+aiomysql"]),
-    Variant("orm", "flask", "mariadb+mariadbconnector", DRIVERS["mariadb+mariadbconnector"]),
+    Variant("core", "flask", "duckdb", DRIVERS["duckdb"], EXTRAS),
+    Variant("orm", "plain", "mysql+aiomysql", DRIVERS["mysql+aiomysql"], EXTRAS),
+    Variant(
+        "orm", "flask", "mariadb+mariadbconnector", DRIVERS["mariadb+mariadbconnector"], EXTRAS
+    ),
 ]
 
 
@@ -122,7 +123,7 @@ def count(folder: Path, url: URL, table: str) -> int:
 def test_a_life_of_migrations(
     variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers(extras=EXTRAS))
+    folder = render(tmp_path / "project", **variant.answers())
     url = new_database(variant.drivername)
     if url.get_backend_name() == "postgresql":
         url = url.set(password=SECRET)  # the server trusts everybody
@@ -177,7 +178,7 @@ def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
     variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     require_system_packages(variant)
-    project = Project(render(tmp_path / "project", **variant.answers(extras=EXTRAS)), DISTRIBUTION)
+    project = Project(render(tmp_path / "project", **variant.answers()), DISTRIBUTION)
     project.install()
     shutil.move(project.folder / "src", tmp_path / "src")
     env = {"DATABASE_URL": new_database(variant.drivername).render_as_string(hide_password=False)}
@@ -200,7 +201,7 @@ def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
 def test_the_tests_of_a_project_with_migrations_pass_on_sqlite_and_on_its_database(
     variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers(extras=EXTRAS))
+    folder = render(tmp_path / "project", **variant.answers())
     plugin = ("-p", "pytest_asyncio.plugin") if "asyncio" in variant.row else ()
     url = new_database(variant.drivername).render_as_string(hide_password=False)
     environments: list[dict[str, str]] = [{"TEST_DATABASE_URL": url}]
@@ -275,14 +276,3 @@ def test_migrations_are_refused_where_alembic_cannot_make_them(
 ) -> None:
     with pytest.raises(ValueError, match=r"Leave migrations out\. .+: " + re.escape(name)):
         render(tmp_path, database_url=sample_url(name), extras=EXTRAS)
-
-
-@pytest.fixture(scope="module")
-def everything(render: Render, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A project with migrations for every room."""
-    folder = tmp_path_factory.mktemp("everything")
-    return [
-        render(folder / str(variant), **variant.answers(extras=EXTRAS))
-        for variant in RENDERED
-        if "migrations" not in variant.row
-    ]

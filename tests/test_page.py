@@ -1,21 +1,47 @@
 """The page of a Flask project in a real browser."""
 
 import os
+import re
 import shutil
-import socket
-import subprocess
-import time
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from urllib.request import urlopen
 
+import html5lib
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from conftest import Project, Render, missing
-from variants import APIS, DISTRIBUTION, PACKAGE, PROJECT_NAME, ROOT
+from conftest import Sites, missing
+from serving import Service
+from variants import APIS, ROOT
 
 ARTEFACTS = ROOT / "artifacts"
+WIDTHS = (360, 1280)
+SCRIPT = "<script>alert(1)</script>"
+# What is drawn in which colour on which, with the border where that is what shows the thing.
+COLOURS = """() => {
+  const canvas = document.createElement("p");
+  canvas.style.background = "Canvas";
+  document.body.append(canvas);
+  const behind = element => {
+    for (; element; element = element.parentElement) {
+      const colour = getComputedStyle(element).backgroundColor;
+      if (colour !== "rgba(0, 0, 0, 0)") return colour;
+    }
+    return getComputedStyle(canvas).backgroundColor;
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("h1, p, li, label, input, button")) {
+    if (element === canvas) continue;
+    const style = getComputedStyle(element);
+    found.push([element.tagName, style.color, behind(element), 4.5]);
+    if (element.matches("input, button"))
+      found.push(["border", style.borderTopColor, behind(element.parentElement), 3]);
+  }
+  canvas.remove();
+  return found;
+}"""
 
 
 def find_browser() -> str:
@@ -31,59 +57,130 @@ def find_browser() -> str:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
+def browser() -> Iterator[Browser]:
     program = find_browser()
     flags = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=flags)
-        yield browser.new_page()
+        yield browser
         browser.close()
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with closing(browser.new_page()) as page:
+        yield page
+
+
 @pytest.fixture(params=APIS)
-def site(request: pytest.FixtureRequest, render: Render, tmp_path: Path) -> Iterator[str]:
-    """The address of a project's page, served as its README says."""
-    folder = render(
-        tmp_path / "project", project_name=PROJECT_NAME, api=request.param, framework="flask"
-    )
-    project = Project(folder, DISTRIBUTION)
-    project.install()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(project.bin / "flask"), "--app", PACKAGE, "run", "--port", str(port)]
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(command, cwd=folder, stdout=log, stderr=log) as server,
-    ):
-        address = f"http://127.0.0.1:{port}/"
-        for _ in range(100):
-            try:
-                urlopen(address).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield address
-        server.terminate()
+def service(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Iterator[Service]:
+    """A project's page, served as its README says."""
+    site, url = sites(request.param, "flask", "sqlite")
+    with site.start(url, tmp_path, server="flask") as service:
+        yield service
 
 
-def test_a_person_adds_a_script_and_sees_it_as_text(page: Page, site: str) -> None:
+def lose_the_table(folder: Path) -> None:
+    [file] = folder.glob("*.db")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("DROP TABLE messages")
+
+
+def focus(page: Page) -> str:
+    """Return the element that takes the keys, and check that one can see it."""
+    seen = "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+    name: str = page.evaluate(f"{seen} && document.activeElement.tagName")
+    return name
+
+
+def test_a_person_adds_a_script_and_sees_it_as_text(
+    browser: Browser, page: Page, service: Service
+) -> None:
     problems: list[str] = []
     page.on("dialog", lambda dialog: problems.append(dialog.message))
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    text = "<script>alert(1)</script>"
-    page.goto(site)
+    page.goto(service.address)
     assert page.get_by_text("There are no messages yet.").is_visible()
-    page.get_by_label("New message").fill(text)
-    page.keyboard.press("Enter")
+    # With nothing but a keyboard.
+    page.keyboard.type(SCRIPT)
+    assert focus(page) == "INPUT"
+    page.keyboard.press("Tab")
+    assert focus(page) == "BUTTON"
+    page.keyboard.press("Space")
     page.get_by_role("listitem").wait_for()
-    assert page.get_by_role("listitem").all_inner_texts() == [text]
+    assert page.get_by_role("listitem").all_inner_texts() == [SCRIPT]
+    assert focus(page) == "INPUT"
     page.reload()
-    assert page.get_by_role("listitem").all_inner_texts() == [text]
-    for width in (360, 1280):
-        page.set_viewport_size({"width": width, "height": 640})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        ARTEFACTS.mkdir(exist_ok=True)
-        page.screenshot(path=ARTEFACTS / f"page-{width}.png")
+    assert page.get_by_role("listitem").all_inner_texts() == [SCRIPT]
+    with closing(browser.new_page(java_script_enabled=False)) as plain:
+        plain.goto(service.address)
+        plain.get_by_label("New message").fill("No JavaScript")
+        plain.get_by_role("button", name="Add").click()
+        plain.get_by_text("No JavaScript").wait_for()
+        assert plain.get_by_role("listitem").all_inner_texts() == ["No JavaScript", SCRIPT]
     assert [problem for problem in problems if "favicon" not in problem] == []
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
+    [channels] = re.findall(r"^rgb\((\d+), (\d+), (\d+)\)$", colour)
+    shares = [int(channel) / 255 for channel in channels]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return sum(c * weight for c, weight in zip(linear, (0.2126, 0.7152, 0.0722), strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast ratio: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def look_at(page: Page, name: str) -> None:
+    """Check that the page fits a phone and a screen, and can be read by day and by night."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 640})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.screenshot(path=ARTEFACTS / f"{name}-{scheme}-{width}.png")
+        colours = page.evaluate(COLOURS)
+        assert "H1" in [element for element, *_ in colours]
+        for element, front, back, least in colours:
+            assert contrast(front, back) >= least, (name, scheme, element, front, back)
+
+
+@pytest.mark.parametrize("service", APIS[:1], indirect=True)
+def test_every_page_can_be_read_by_anybody(page: Page, service: Service, tmp_path: Path) -> None:
+    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
+    page.goto(service.address)
+    look_at(page, "empty")
+    page.evaluate("document.forms[0].noValidate = true")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert page.get_by_label("New message").get_attribute("aria-describedby") == "error"
+    look_at(page, "refused")
+    for text in ("A message.", "x" * 255, SCRIPT, "\N{HEBREW LETTER SHIN}" * 40):
+        page.get_by_label("New message").fill(text)
+        page.keyboard.press("Enter")
+        page.get_by_role("listitem").get_by_text(text, exact=True).wait_for()
+    look_at(page, "messages")
+    lose_the_table(tmp_path)
+    page.reload()
+    page.get_by_role("heading", name="The database cannot be reached").wait_for()
+    look_at(page, "unavailable")
+
+
+@pytest.mark.parametrize("service", APIS[1:], indirect=True)
+def test_every_page_is_valid_html(service: Service, tmp_path: Path) -> None:
+    with service.client() as client:
+        pages = [client.get(), client.post(""), client.post(SCRIPT), client.get()]
+        lose_the_table(tmp_path)
+        pages += [client.get(), client.get("/nothing")]
+    assert [page.status for page in pages] == [200, 400, 303, 200, 503, 404]
+    for page in pages:
+        parsed = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page.text)
+        if page.status in {200, 400, 503}:
+            assert parsed.get("lang") == "en"
+            assert parsed.findtext("head/title") == parsed.findtext("body/main/h1")

@@ -31,6 +31,9 @@ PYTHON = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
+# With this a project runs a transaction again that the database refuses.
+SERIALIZABLE = "?options=-c%20default_transaction_isolation%3Dserializable"
+RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
 # Copier as it is without a user's settings.
 COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
@@ -167,7 +170,7 @@ def snapshot(folder: Path) -> Path:
 def room(variant: Variant) -> tuple[Any, ...]:
     """Return what decides which files a variant has."""
     row = variant.row
-    return variant.api, variant.framework, row["family"], row.get("asyncio", False)
+    return variant.api, variant.framework, row["family"], row.get("asyncio", False), variant.extras
 
 
 def answer_sets() -> dict[str, Answers]:
@@ -176,6 +179,9 @@ def answer_sets() -> dict[str, Answers]:
     for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
     sets = {str(variant): variant.answers() for variant in variants.values()}
+    for name in RETRIED:
+        url = f"{sets[name]['database_url']}{SERIALIZABLE}"
+        sets[f"{name}-serializable"] = sets[name] | {"database_url": url}
     if "extras" not in QUESTIONS:
         return sets
     choices = QUESTIONS["extras"]["choices"]
@@ -190,7 +196,10 @@ def answer_sets() -> dict[str, Answers]:
 SETS = answer_sets()
 # The rooms that most projects live in: each switches to each in CI, and has tests of its own.
 FAMILIES = [
-    name for name, answers in SETS.items() if answers["database_url"].partition(":")[0] in PREFERRED
+    name
+    for name, answers in SETS.items()
+    if answers["database_url"].partition(":")[0] in PREFERRED
+    and SERIALIZABLE not in answers["database_url"]
 ]
 Pair = tuple[str, str]
 

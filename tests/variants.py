@@ -3,9 +3,8 @@
 A new choice, database or driver there is tested without touching a test.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -65,18 +64,19 @@ class Variant:
     framework: str
     drivername: str
     row: dict[str, Any] = field(hash=False)
+    extras: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.api}-{self.framework}-{self.drivername}"
+        return "-".join([self.api, self.framework, self.drivername, *self.extras])
 
-    def answers(self, url: str | None = None, extras: Sequence[str] = ()) -> dict[str, Any]:
+    def answers(self, url: str | None = None) -> dict[str, Any]:
         """Return the answers, on a sample URL or on the given one."""
         return {
             "project_name": PROJECT_NAME,
             "api": self.api,
             "framework": self.framework,
             "database_url": url or sample_url(self.drivername),
-            "extras": list(extras),
+            "extras": list(self.extras),
         }
 
     @property
@@ -103,9 +103,9 @@ VARIANTS = [
 
 def pick_to_read() -> list[Variant]:
     """Return every room for one driver of each kind, and one variant for each other driver."""
-    groups: dict[tuple[str, bool], list[str]] = {}
+    groups: dict[tuple[Any, ...], list[str]] = {}
     for name, row in DRIVERS.items():
-        groups.setdefault((row["family"], "asyncio" in row), []).append(name)
+        groups.setdefault((row["family"], "asyncio" in row, "retries" in row), []).append(name)
     picked = []
     for first, *others in groups.values():
         picked += [variant for variant in EVERY if variant.drivername == first]
@@ -115,5 +115,19 @@ def pick_to_read() -> list[Variant]:
     return picked
 
 
+def pick_migrations() -> list[Variant]:
+    """Return one variant with migrations for each way to run them, and each kind of project."""
+    ways: dict[tuple[str, bool], Variant] = {}
+    kinds = cycle(product(APIS, FRAMEWORKS))
+    for name, row in DRIVERS.items():
+        backend = name.partition("+")[0]
+        way = "postgresql" if backend == "postgresql" else row["family"], "asyncio" in row
+        if way not in ways and "migrations" not in row:
+            api, framework = next(kinds)
+            framework = "plain" if "flask" in row else framework
+            ways[way] = Variant(api, framework, name, row, ("migrations",))
+    return list(ways.values())
+
+
 # What is rendered and read.
-RENDERED = pick_to_read()
+RENDERED = [*pick_to_read(), *pick_migrations()]
