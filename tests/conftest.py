@@ -106,8 +106,8 @@ def run(
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it stands in the working tree, in a plain folder."""
     folder = tmp_path_factory.mktemp("template")
-    for name in ("copier.yml", "databases.yml", "reserved_names.yml"):
-        shutil.copy(ROOT / name, folder)
+    for path in ROOT.glob("*.yml"):
+        shutil.copy(path, folder)
     for name in ("template", "hooks"):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache")

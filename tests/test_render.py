@@ -136,9 +136,8 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     assert set(files(project)) == COMMON | owned
 
 
-def test_every_file_is_what_a_careful_person_would_have_typed(
-    variant: Variant, project: Path
-) -> None:
+def check_form(project: Path) -> None:
+    """Check that every file is as a careful person would have typed it."""
     for name, content in files(project).items():
         text = content.decode()
         assert "\r" not in text, name
@@ -147,15 +146,21 @@ def test_every_file_is_what_a_careful_person_would_have_typed(
         assert not text.startswith("\n"), name
         assert "\n\n\n\n" not in text, name
         assert not re.search(r"[ \t]$", text, re.MULTILINE), name
-        if PurePosixPath(name).suffix in {".md", ".toml", ".yml"}:
+        if PurePosixPath(name).suffix in {".md", ".toml", ".yaml", ".yml"}:
             assert "\n\n\n" not in text, name
         if "/templates/" not in name:
             assert not re.search(r"\{%|%\}|\{#|#\}|copier_conf", text), name
-            assert not re.search(r"\{\{|\}\}", text.replace('"100% {percent} {{ 7 * 7 }}', "")), (
-                name
-            )
+            # What a test stores, and what GitHub fills in.
+            text = re.sub(r'"100% \{percent\} \{\{ 7 \* 7 \}\}|\$\{\{ [^{}]+ \}\}', "", text)
+            assert not re.search(r"\{\{|\}\}", text), name
         assert len(name) < 100, name
         assert not (project / name).stat().st_mode & 0o111 or sys.platform == "win32", name
+
+
+def test_every_file_is_what_a_careful_person_would_have_typed(
+    variant: Variant, project: Path
+) -> None:
+    check_form(project)
     for name in ("__init__.py", "__main__.py", "db.py", "messages.py"):
         ast.parse((project / "src" / PACKAGE / name).read_text(encoding="utf-8"))
 

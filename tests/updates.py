@@ -10,7 +10,7 @@ from typing import Any
 
 import copier
 
-from variants import QUESTIONS, ROOT, VARIANTS, Variant
+from variants import EXTRAS, ROOT, VARIANTS, Variant
 
 Answers = dict[str, Any]
 Tree = dict[str, tuple[bytes, bool]]
@@ -37,6 +37,13 @@ RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
 # Copier as it is without a user's settings.
 COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
+# The sets of answers that every extra is switched on and off in.
+WITH_EXTRAS = [
+    "core-flask-mysql+pymysql",
+    "core-plain-sqlite",
+    "orm-flask-postgresql+psycopg",
+    "orm-plain-postgresql+asyncpg",
+]
 
 
 def git(folder: Path, *arguments: str | Path) -> str:
@@ -174,7 +181,7 @@ def room(variant: Variant) -> tuple[Any, ...]:
 
 
 def answer_sets() -> dict[str, Answers]:
-    """Return one set of answers for every room of the template, with none and all extras."""
+    """Return one set of answers for every room of the template, and some with all extras."""
     variants: dict[tuple[Any, ...], Variant] = {}
     for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
@@ -182,15 +189,7 @@ def answer_sets() -> dict[str, Answers]:
     for name in RETRIED:
         url = f"{sets[name]['database_url']}{SERIALIZABLE}"
         sets[f"{name}-serializable"] = sets[name] | {"database_url": url}
-    if "extras" not in QUESTIONS:
-        return sets
-    choices = QUESTIONS["extras"]["choices"]
-    every = list(choices.values() if isinstance(choices, dict) else choices)
-    return {
-        f"{name}-{label}": answers | {"extras": extras}
-        for name, answers in sets.items()
-        for label, extras in (("bare", []), ("extras", every))
-    }
+    return sets | {f"{name} extras": sets[name] | {"extras": EXTRAS} for name in WITH_EXTRAS}
 
 
 SETS = answer_sets()
@@ -199,6 +198,7 @@ FAMILIES = [
     name
     for name, answers in SETS.items()
     if answers["database_url"].partition(":")[0] in PREFERRED
+    and not answers["extras"]
     and SERIALIZABLE not in answers["database_url"]
 ]
 Pair = tuple[str, str]

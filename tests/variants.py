@@ -87,6 +87,7 @@ class Variant:
 
 APIS = list(QUESTIONS["api"]["choices"].values())
 FRAMEWORKS = list(QUESTIONS["framework"]["choices"].values())
+EXTRAS = list(QUESTIONS["extras"]["choices"].values())
 EVERY = [
     Variant(api, framework, drivername, row)
     for api, framework, (drivername, row) in product(APIS, FRAMEWORKS, DRIVERS.items())
