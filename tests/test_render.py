@@ -32,8 +32,8 @@ COMMON = {
     "tests/test_messages.py",
 }
 OWNED = {
-    "core": {f"src/{PACKAGE}/tables.py"},
-    "orm": {f"src/{PACKAGE}/models.py"},
+    "core": {f"src/{PACKAGE}/tables.py", "tests/test_tables.py"},
+    "orm": {f"src/{PACKAGE}/models.py", "tests/test_models.py"},
     "plain": set(),
     "flask": {
         f"src/{PACKAGE}/static/style.css",
@@ -80,10 +80,7 @@ def project(variant: Variant, render: Render, tmp_path_factory: pytest.TempPathF
 
 
 def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> None:
-    owned = OWNED[variant.api] | OWNED[variant.framework]
-    if variant.row.get("asyncio"):
-        owned |= {"core": {"tests/test_tables.py"}, "orm": {"tests/test_models.py"}}[variant.api]
-    assert set(files(project)) == COMMON | owned
+    assert set(files(project)) == COMMON | OWNED[variant.api] | OWNED[variant.framework]
 
 
 def test_every_file_is_what_a_careful_person_would_have_typed(
