@@ -38,12 +38,13 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from variants import DATABASES, DRIVERS, VARIANTS, sample_url  # noqa: E402
+from variants import DATABASES, DRIVERS, EXTRAS, VARIANTS, sample_url  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 EXECUTED = {variant.drivername for variant in VARIANTS}
 ANSWER = {"core": "api", "orm": "api", "plain": "framework", "flask": "framework"}
+ANSWER |= {extra.replace("-", "_"): "extras" for extra in EXTRAS}
 WORK = Path(mkdtemp())
 
 
@@ -250,6 +251,7 @@ def questionnaire() -> str:
     enter("\x1b[B", "» Flask")
     enter("\r", "sqlite:///")
     enter("\x15postgresql://localhost/hello", "   postgresql://localhost/hello\n")
+    enter("\r", "Dev container")
     picture = draw(screen)
     enter("\r", "uv run pytest")
     os.write(descriptor, b"exit\r")

@@ -5,13 +5,16 @@ import secrets
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from getpass import getuser
 from pathlib import Path
+from types import CodeType
 
 import copier
+import jinja2
 import pytest
 import uv
 from sqlalchemy import URL, create_engine, make_url
@@ -27,6 +30,40 @@ HELP = {
     "mariadb": "No MariaDB or MySQL server answers at {urls}. Start one with `docker compose up "
     "-d` or your distribution's package, or name one in TEST_MARIADB_URL.",
 }
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what each file of tests took, on all workers together."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("seconds, on all workers together")
+    for path, duration in sorted(seconds.items(), key=lambda item: -item[1]):
+        terminalreporter.write_line(f"{duration:7.1f} {path}")
+    terminalreporter.write_line(f"{sum(seconds.values()):7.1f} all")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once() -> Iterator[None]:
+    """Let each template be compiled once, and not at each of the hundreds of renders."""
+    compile_template = jinja2.Environment.compile
+    compiled: dict[tuple[object, ...], CodeType] = {}
+
+    def compile_once(
+        self: jinja2.Environment, source: str, name: str | None = None, filename: str | None = None
+    ) -> CodeType:
+        if not isinstance(source, str):
+            return compile_template(self, source, name, filename)
+        key = (self.lexer, source, name, filename)
+        if key not in compiled:
+            compiled[key] = compile_template(self, source, name, filename)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", compile_once)
+        yield
 
 
 def missing(reason: str) -> None:
@@ -69,8 +106,8 @@ def run(
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it stands in the working tree, in a plain folder."""
     folder = tmp_path_factory.mktemp("template")
-    for name in ("copier.yml", "databases.yml", "reserved_names.yml"):
-        shutil.copy(ROOT / name, folder)
+    for path in ROOT.glob("*.yml"):
+        shutil.copy(path, folder)
     for name in ("template", "hooks"):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*_cache")
@@ -92,6 +129,25 @@ def render(template: Path) -> Render:
         return destination
 
     return render
+
+
+@pytest.fixture(scope="session")
+def rendered(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Variant], Path]:
+    """Return a variant's project that all workers only look at."""
+    base = tmp_path_factory.getbasetemp()
+    shelf = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rendered"
+    shelf.mkdir(exist_ok=True)
+
+    def rendered(variant: Variant) -> Path:
+        folder = shelf / str(variant)
+        if not folder.exists():
+            project = tmp_path_factory.mktemp("project") / "project"
+            render(project, **variant.answers())
+            with suppress(OSError):  # another worker was faster
+                project.rename(folder)
+        return folder
+
+    return rendered
 
 
 class Server:

@@ -5,6 +5,7 @@ import keyword
 import re
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -111,6 +112,8 @@ BAD_URLS = {
     "postgresql://localhost/": "does not say which database",
     "postgresql://": "does not say which database",
     "postgresql://localhost:port/x": "user@host:port/database",
+    "postgresql://a:5432,b:5432/x": "Write postgresql:///project?host=a:5432&host=b:5432 for hosts",
+    "cockroachdb://root@a:26257,b/x": "Write cockroachdb:///project?host=a:26257&host=b:26257",
     "postgresql://localhost:999999/x": "user@host:port/database",
     "postgresql://a@b@c/x": "user@host:port/database",
     "postgresql://[::1/x": "user@host:port/database",
@@ -140,7 +143,16 @@ GOOD_URLS = [
     "mariadb://db.example.com/x",
     "postgresql://localhost/it's_(a)*strange;name,with=$signs!",
     "postgresql://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
+    "postgresql+psycopg2://user@/x?host=a:5432&host=b:5432",
+    "postgresql+psycopg2://user@/x?host=a,b&port=5432,5433",
+    "postgresql+psycopg_async://user@/x?host=a:5432&host=[::1]:5433",
+    "postgresql+asyncpg://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
     "postgresql+asyncpg://user@/x?host=a,b&port=5432,5433",
+    "cockroachdb://root@/x?host=a:26257&host=b:26257",
+    "mariadb+mariadbconnector://root@/x?host=a:3306,b:3307",
+    "mysql+mysqldb://root@a,b/x",
+    "postgresql://localhost/x?options=-c%20default_transaction_isolation%3Dserializable",
+    "mysql+asyncmy://localhost/x?init_command=SET%20wsrep_sync_wait%3D1",
     "postgresql://[2001:db8::1]:5432/x",
     "postgresql://a%3Ab%2Fc@localhost/my%2Fdb%3F?application_name=%26%3D%25",
     "mysql+asyncmy://root@/x?unix_socket=%2Frun%2Fmysqld%2Fmysqld.sock&connect_timeout=5",
@@ -156,6 +168,8 @@ GOOD_URLS = [
     "duckdb:////var/lib/a.db",
     "sqlite+pysqlcipher:///a.db?cipher=aes-256-cfb&kdf_iter=64000",
     "sqlite:///" + "x" * 230 + ".db",
+    # As long as fits on the line of DEFAULT_URL, on a line of its own, and on none.
+    *("sqlite:///" + "x" * length + ".db" for length in (71, 72, 81, 82)),
 ]
 COMPUTED = [
     name
@@ -224,8 +238,13 @@ def test_a_name_of_any_length_leaves_the_project_clean(
     ruff = Path(sys.executable).with_name("ruff")
     run(ruff, "format", "--check", "--no-cache", cwd=project)
     run(ruff, "check", "--no-cache", cwd=project)
-    if name == "type":
-        run(sys.executable, "-m", "mypy", cwd=project)
+
+
+def test_a_package_that_is_called_as_a_builtin_is_typed(render: Render, tmp_path: Path) -> None:
+    for api, framework in product(APIS, FRAMEWORKS):
+        answers = {"project_name": "type", "api": api, "framework": framework}
+        project = render(tmp_path / f"{api}-{framework}", **answers)
+        run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=project)
 
 
 @pytest.mark.parametrize(("url", "sentence"), BAD_URLS.items())

@@ -2,11 +2,13 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import sys
 import tomllib
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -14,7 +16,17 @@ import yaml
 from pytest_copie.plugin import Copie
 
 from conftest import UV, Render, run
-from variants import BARE, DISTRIBUTION, PACKAGE, RENDERED, Variant, sample_url
+from updates import room
+from variants import (
+    APIS,
+    BARE,
+    DISTRIBUTION,
+    PACKAGE,
+    PROJECT_NAME,
+    RENDERED,
+    Variant,
+    sample_url,
+)
 
 COMMON = {
     ".copier-answers.yml",
@@ -44,6 +56,32 @@ OWNED = {
         "tests/test_views.py",
     },
 }
+RETRIES = {f"src/{PACKAGE}/transactions.py", "tests/test_transactions.py"}
+SERIALIZABLE = "options=-c%20default_transaction_isolation%3Dserializable"
+GALERA = "init_command=SET%20wsrep_sync_wait%3D1"
+# Whether the database of a URL refuses a transaction that met another.
+REFUSING = {
+    "cockroachdb://localhost/x": True,
+    "cockroachdb+asyncpg://localhost/x": True,
+    "singlestoredb://localhost/x": True,
+    f"postgresql://localhost/x?sslmode=require&{SERIALIZABLE}": True,
+    "postgresql+psycopg2://localhost/x?options=-cdefault_transaction_isolation=serializable": True,
+    "postgresql+psycopg_async://localhost/x?options=-c+default_transaction_isolation%3Drepeatable"
+    "%5C+read": True,
+    f"mysql+pymysql://localhost/x?{GALERA}": True,
+    f"mariadb+mariadbconnector://localhost/x?{GALERA}": True,
+    "mysql+asyncmy://localhost/x?init_command=SET%20tidb_txn_mode%3D'optimistic'": True,
+    "postgresql://localhost/x": False,
+    "postgresql://localhost/wsrep_x?application_name=default_transaction_isolation": False,
+    "postgresql://localhost/x?options=-c%20default_transaction_isolation%3Dread%5C%20committed": (
+        False
+    ),
+    "postgresql://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write": False,
+    "mysql://localhost/wsrep_x": False,
+    "mysql://localhost/x?init_command=SET%20time_zone%3D'%2B00:00'": False,
+    "mssql://localhost/x": False,
+    "sqlite:///wsrep_x.db": False,
+}
 # Words that only a variant that was not chosen would use.
 FOREIGN = {
     "core": r"\bmodels\b|\borm\b|DeclarativeBase|mapped_column|\bSession\(",
@@ -67,25 +105,30 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="module", params=RENDERED, ids=str)
+Rendered = Callable[[Variant], Path]
+
+
+@pytest.fixture(params=RENDERED, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
     return value
 
 
-@pytest.fixture(scope="module")
-def project(variant: Variant, render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def project(variant: Variant, rendered: Rendered) -> Path:
     """A project that several tests only look at."""
-    return render(tmp_path_factory.mktemp("render") / "project", **variant.answers())
+    return rendered(variant)
 
 
 def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> None:
-    assert set(files(project)) == COMMON | OWNED[variant.api] | OWNED[variant.framework]
+    owned = OWNED[variant.api] | OWNED[variant.framework]
+    if variant.row.get("retries"):
+        owned |= RETRIES
+    assert set(files(project)) == COMMON | owned
 
 
-def test_every_file_is_what_a_careful_person_would_have_typed(
-    variant: Variant, project: Path
-) -> None:
+def check_form(project: Path) -> None:
+    """Check that every file is as a careful person would have typed it."""
     for name, content in files(project).items():
         text = content.decode()
         assert "\r" not in text, name
@@ -94,15 +137,21 @@ def test_every_file_is_what_a_careful_person_would_have_typed(
         assert not text.startswith("\n"), name
         assert "\n\n\n\n" not in text, name
         assert not re.search(r"[ \t]$", text, re.MULTILINE), name
-        if PurePosixPath(name).suffix in {".md", ".toml", ".yml"}:
+        if PurePosixPath(name).suffix in {".md", ".toml", ".yaml", ".yml"}:
             assert "\n\n\n" not in text, name
         if "/templates/" not in name:
             assert not re.search(r"\{%|%\}|\{#|#\}|copier_conf", text), name
-            assert not re.search(r"\{\{|\}\}", text.replace('"100% {percent} {{ 7 * 7 }}', "")), (
-                name
-            )
+            # What a test stores, and what GitHub fills in.
+            text = re.sub(r'"100% \{percent\} \{\{ 7 \* 7 \}\}|\$\{\{ [^{}]+ \}\}', "", text)
+            assert not re.search(r"\{\{|\}\}", text), name
         assert len(name) < 100, name
         assert not (project / name).stat().st_mode & 0o111 or sys.platform == "win32", name
+
+
+def test_every_file_is_what_a_careful_person_would_have_typed(
+    variant: Variant, project: Path
+) -> None:
+    check_form(project)
     for name in ("__init__.py", "__main__.py", "db.py", "messages.py"):
         ast.parse((project / "src" / PACKAGE / name).read_text(encoding="utf-8"))
 
@@ -141,37 +190,56 @@ def test_the_values_are_those_of_the_answers(variant: Variant, project: Path) ->
     assert url == sample_url(variant.drivername)
 
 
-def test_the_linters_and_the_type_checker_find_nothing(
-    variant: Variant, project: Path, worker_cache: Path
-) -> None:
-    ruff = shutil.which("ruff", path=Path(sys.executable).parent)
-    assert ruff
-    run(ruff, "check", "--no-cache", cwd=project)
-    run(ruff, "format", "--check", "--no-cache", cwd=project)
-    run(sys.executable, "-m", "mypy", "--cache-dir", worker_cache, cwd=project)
-
-
-@pytest.fixture(scope="session")
-def worker_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache for mypy that no other process writes to."""
-    return tmp_path_factory.mktemp("mypy")
-
-
-@pytest.fixture(scope="module")
-def everything(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def everything(rendered: Rendered) -> Path:
     """A folder with a project for every variant."""
-    folder = tmp_path_factory.mktemp("everything")
-    for variant in RENDERED:
-        render(folder / str(variant), **variant.answers())
+    [folder] = {rendered(variant).parent for variant in RENDERED}
     return folder
 
 
-def test_pyright_finds_nothing_in_any_variant(everything: Path) -> None:
-    environments = [
-        {"root": str(variant), "extraPaths": [f"{variant}/src"]} for variant in RENDERED
-    ]
+def test_ruff_finds_nothing_in_any_variant(everything: Path) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    run(ruff, "check", "--no-cache", cwd=everything)
+    done = run(ruff, "format", "--check", "--no-cache", cwd=everything)
+    assert int(done.stdout.split()[0]) > 10 * len(RENDERED)
+
+
+def test_mypy_finds_nothing_in_any_variant(everything: Path, tmp_path: Path) -> None:
+    # In one run, every project's package needs a name of its own.
+    for number, variant in enumerate(RENDERED):
+        package = f"hello_{number:05}"
+        folder = tmp_path / f"project_{number}"
+        shutil.copytree(everything / str(variant), folder)
+        for path in (*folder.rglob("*.py"), folder / "pyproject.toml"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(PACKAGE, package), encoding="utf-8")
+        (folder / "src" / PACKAGE).rename(folder / "src" / package)
+    settings = tomllib.loads((tmp_path / "project_0/pyproject.toml").read_text())["tool"]["mypy"]
+    assert settings == {"strict": True, "files": ["src", "tests"]}
+    bases = [tmp_path, *tmp_path.glob("*/src")]
+    done = run(
+        *(
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--explicit-package-bases",
+            "--cache-dir=cache",
+        ),
+        *(path.name for path in sorted(tmp_path.glob("project_*"))),
+        cwd=tmp_path,
+        env={"MYPYPATH": os.pathsep.join(map(str, bases))},
+    )
+    checked = re.search(r"no issues found in (\d+) source files", done.stdout)
+    assert checked
+    assert int(checked[1]) == len(list(tmp_path.glob("project_*/**/*.py")))
+
+
+def test_pyright_finds_nothing_in_any_room(everything: Path) -> None:
+    rooms = {room(variant): str(variant) for variant in RENDERED}.values()
     config = everything / "pyrightconfig.json"
-    config.write_text(json.dumps({"executionEnvironments": environments}))
+    environments = [{"root": name, "extraPaths": [f"{name}/src"]} for name in rooms]
+    config.write_text(json.dumps({"include": [*rooms], "executionEnvironments": environments}))
     pyright = Path(sys.executable).with_name("pyright")
     run(pyright, "--project", config, "--pythonpath", sys.executable, cwd=everything)
 
@@ -202,6 +270,50 @@ def test_a_name_without_a_driver_gets_one(name: str, template: Path, copie: Copi
     assert first == second
 
 
+@pytest.mark.parametrize(("url", "refusing"), REFUSING.items())
+def test_transactions_run_again_where_the_database_refuses_them_and_nowhere_else(
+    render: Render, tmp_path: Path, url: str, *, refusing: bool
+) -> None:
+    found = files(render(tmp_path / "hello", project_name=PROJECT_NAME, database_url=url))
+    assert {name for name in found if "transactions" in name} == (RETRIES if refusing else set())
+    for name, content in found.items():
+        assert refusing or not re.search(rb"tenacity|run_again|run_transaction", content), name
+
+
+@pytest.mark.parametrize(
+    ("framework", "drivername"),
+    [("plain", "postgresql"), ("plain", "postgresql+psycopg_async"), ("flask", "postgresql")],
+)
+@pytest.mark.parametrize("api", APIS)
+def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
+    render: Render, tmp_path: Path, api: str, framework: str, drivername: str
+) -> None:
+    url = f"{drivername}://localhost/x"
+    answers = {"project_name": PROJECT_NAME, "api": api, "framework": framework}
+    once = files(render(tmp_path / "once", **answers, database_url=url))
+    again = files(render(tmp_path / "again", **answers, database_url=f"{url}?{SERIALIZABLE}"))
+    assert again.keys() - once.keys() == RETRIES
+    code = {f"src/{PACKAGE}/db.py", f"src/{PACKAGE}/__main__.py"}
+    if framework == "flask":
+        code.add(f"src/{PACKAGE}/__init__.py")
+    data = {".copier-answers.yml", ".env.example", "README.md", "pyproject.toml"}
+    assert {name for name in once if once[name] != again[name]} == code | data
+    # What neither imports, nor names the URL, nor begins a transaction is the same.
+    meant = {"DEFAULT_URL", "create_app", "say", "write", "read"}
+    for name in code:
+        kept, changed = (
+            [
+                ast.unparse(node)
+                for node in ast.parse(text[name]).body
+                if not isinstance(node, ast.Import | ast.ImportFrom)
+                and getattr(node, "name", None) not in meant
+                and not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in meant)
+            ]
+            for text in (once, again)
+        )
+        assert kept == changed
+
+
 def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> None:
     project = render(tmp_path / "hello")
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
@@ -211,6 +323,7 @@ def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> 
         "api": "orm",
         "framework": "plain",
         "database_url": "sqlite:///hello.db",
+        "extras": [],
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import copier
 
-from variants import QUESTIONS, ROOT, VARIANTS, Variant
+from variants import EXTRAS, ROOT, VARIANTS, Variant
 
 Answers = dict[str, Any]
 Tree = dict[str, tuple[bytes, bool]]
@@ -31,7 +31,19 @@ PYTHON = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
 }
+# With this a project runs a transaction again that the database refuses.
+SERIALIZABLE = "?options=-c%20default_transaction_isolation%3Dserializable"
+RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
+# Copier as it is without a user's settings.
+COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
+# The sets of answers that every extra is switched on and off in.
+WITH_EXTRAS = [
+    "core-flask-mysql+pymysql",
+    "core-plain-sqlite",
+    "orm-flask-postgresql+psycopg",
+    "orm-plain-postgresql+asyncpg",
+]
 
 
 def git(folder: Path, *arguments: str | Path) -> str:
@@ -137,7 +149,7 @@ def run_copier(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         [sys.executable, "-m", "copier", *arguments],
         cwd=folder,
-        env=os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"},
+        env=COPIER,
         stdin=subprocess.DEVNULL,
         check=False,
         capture_output=True,
@@ -169,26 +181,25 @@ def room(variant: Variant) -> tuple[Any, ...]:
 
 
 def answer_sets() -> dict[str, Answers]:
-    """Return one set of answers for every room of the template, with none and all extras."""
+    """Return one set of answers for every room of the template, and some with all extras."""
     variants: dict[tuple[Any, ...], Variant] = {}
     for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
     sets = {str(variant): variant.answers() for variant in variants.values()}
-    if "extras" not in QUESTIONS:
-        return sets
-    choices = QUESTIONS["extras"]["choices"]
-    every = list(choices.values() if isinstance(choices, dict) else choices)
-    return {
-        f"{name}-{label}": answers | {"extras": extras}
-        for name, answers in sets.items()
-        for label, extras in (("bare", []), ("extras", every))
-    }
+    for name in RETRIED:
+        url = f"{sets[name]['database_url']}{SERIALIZABLE}"
+        sets[f"{name}-serializable"] = sets[name] | {"database_url": url}
+    return sets | {f"{name} extras": sets[name] | {"extras": EXTRAS} for name in WITH_EXTRAS}
 
 
 SETS = answer_sets()
 # The rooms that most projects live in: each switches to each in CI, and has tests of its own.
 FAMILIES = [
-    name for name, answers in SETS.items() if answers["database_url"].partition(":")[0] in PREFERRED
+    name
+    for name, answers in SETS.items()
+    if answers["database_url"].partition(":")[0] in PREFERRED
+    and not answers["extras"]
+    and SERIALIZABLE not in answers["database_url"]
 ]
 Pair = tuple[str, str]
 

@@ -68,13 +68,14 @@ class Variant:
     def __str__(self) -> str:
         return f"{self.api}-{self.framework}-{self.drivername}"
 
-    def answers(self, url: str | None = None) -> dict[str, str]:
+    def answers(self, url: str | None = None) -> dict[str, Any]:
         """Return the answers, on a sample URL or on the given one."""
         return {
             "project_name": PROJECT_NAME,
             "api": self.api,
             "framework": self.framework,
             "database_url": url or sample_url(self.drivername),
+            "extras": [],
         }
 
     @property
@@ -85,6 +86,7 @@ class Variant:
 
 APIS = list(QUESTIONS["api"]["choices"].values())
 FRAMEWORKS = list(QUESTIONS["framework"]["choices"].values())
+EXTRAS = list(QUESTIONS["extras"]["choices"].values())
 EVERY = [
     Variant(api, framework, drivername, row)
     for api, framework, (drivername, row) in product(APIS, FRAMEWORKS, DRIVERS.items())
@@ -101,9 +103,9 @@ VARIANTS = [
 
 def pick_to_read() -> list[Variant]:
     """Return every room for one driver of each kind, and one variant for each other driver."""
-    groups: dict[tuple[str, bool], list[str]] = {}
+    groups: dict[tuple[Any, ...], list[str]] = {}
     for name, row in DRIVERS.items():
-        groups.setdefault((row["family"], "asyncio" in row), []).append(name)
+        groups.setdefault((row["family"], "asyncio" in row, "retries" in row), []).append(name)
     picked = []
     for first, *others in groups.values():
         picked += [variant for variant in EVERY if variant.drivername == first]

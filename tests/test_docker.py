@@ -1,0 +1,212 @@
+"""What the Dockerfile says, done on this machine: no Docker engine is needed, nor here."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fnmatch import fnmatch
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+from sqlalchemy import URL
+
+from conftest import UV, Render, run
+from serving import FORM, Client, free_port, stored, wait_for
+from updates import SETS
+from variants import PACKAGE
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="The image is one of Linux.")
+
+
+class Image:
+    """The file system, variables and command that a Dockerfile makes, without the base image."""
+
+    def __init__(self, project: Path, root: Path) -> None:
+        self.project, self.root = project, root
+        self.log = root.with_name("log")
+        self.ran: list[str] = []
+        self.env: dict[str, str] = {}
+        self.settings: dict[str, str] = {}
+        self.folder = root
+        text = (project / "Dockerfile").read_text()
+        text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE).replace("\\\n", "")
+        for line in filter(None, text.splitlines()):
+            instruction, _, rest = line.partition(" ")
+            getattr(self, f"do_{instruction.lower()}")(rest)
+
+    def inside(self, path: str) -> Path:
+        """Return where a path of the image is on this machine."""
+        return self.root / path.lstrip("/") if path.startswith("/") else self.folder / path
+
+    def do_from(self, rest: str) -> None:
+        # All stages share one root here, so that the environment stays where it was made.
+        self.env = {}
+        self.settings = {"FROM": rest}
+        self.folder = self.root
+
+    def do_env(self, rest: str) -> None:
+        self.env |= dict(pair.split("=", 1) for pair in shlex.split(rest))
+
+    def do_workdir(self, rest: str) -> None:
+        self.folder = self.inside(rest)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def do_copy(self, rest: str) -> None:
+        *sources, target = rest.split()
+        if sources[0].startswith("--from="):
+            assert "uv:0.13" in sources[0] or sources[1] == target
+            return
+        for pattern in sources:
+            for source in self.project.glob(pattern):
+                assert self.is_sent(source), f"{source.name} is in .dockerignore"
+                if source.is_dir():
+                    shutil.copytree(source, self.inside(target))
+                else:
+                    shutil.copy(source, self.inside(target))
+
+    def do_run(self, rest: str) -> None:
+        command = re.sub(r"--mount=\S+ ", "", rest)
+        self.ran.append(command)
+        if command.startswith("uv "):
+            run("bash", "-c", command, cwd=self.folder, env=self.variables())
+
+    def do_user(self, rest: str) -> None:
+        self.settings["USER"] = rest
+
+    def do_expose(self, rest: str) -> None:
+        self.settings["EXPOSE"] = rest
+
+    def do_stopsignal(self, rest: str) -> None:
+        self.settings["STOPSIGNAL"] = rest
+
+    def do_cmd(self, rest: str) -> None:
+        self.settings["COMMAND"] = rest
+
+    do_entrypoint = do_cmd
+
+    def is_sent(self, path: Path) -> bool:
+        """Tell whether .dockerignore lets a file of the project into the build."""
+        sent = True
+        for pattern in (self.project / ".dockerignore").read_text().splitlines():
+            if pattern and not pattern.startswith("#") and fnmatch(path.name, pattern.lstrip("!")):
+                sent = pattern.startswith("!")
+        return sent
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables that a program of the image has."""
+        path = f"{Path(UV).parent}{os.pathsep}{os.environ['PATH']}"
+        own = {name: value.replace("$PATH", path) for name, value in self.env.items()}
+        if "PATH" in own:
+            own["PATH"] = f"{self.root}{own['PATH']}"
+        return {"PATH": path, "UV_PYTHON": sys.executable} | own
+
+    def start(
+        self, port: int | None = None, *arguments: str, **env: str
+    ) -> subprocess.Popen[bytes]:
+        """Start the command of the image, on another port than everybody's."""
+        command = json.loads(self.settings["COMMAND"])
+        if port:
+            command = [part.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for part in command]
+        variables = self.variables() | env
+        program = shutil.which(command[0], path=variables["PATH"])
+        assert program == str(self.root / "app/.venv/bin" / command[0])
+        with self.log.open("wb") as output:
+            return subprocess.Popen(
+                [program, *command[1:], *arguments],
+                cwd=self.folder,
+                env={"HOME": os.environ["HOME"]} | variables,
+                stdout=output,
+                stderr=output,
+            )
+
+
+@pytest.fixture
+def image(render: Render, tmp_path: Path) -> Callable[[str], Image]:
+    """Build the image of a variant in a folder of its own."""
+
+    def image(variant: str) -> Image:
+        project = render(tmp_path / "project", **SETS[variant] | {"extras": ["docker"]})
+        (project / ".env").write_text("DB_PASSWORD=s3cret\n")
+        (project / "hello.db").write_text("")
+        built = Image(project, tmp_path / "image")
+        assert not built.is_sent(project / ".env")
+        assert not built.is_sent(project / "hello.db")
+        assert not built.is_sent(project / ".git")
+        return built
+
+    return image
+
+
+def wait_for_text(log: Path, text: str) -> None:
+    """Wait until a program has printed the text."""
+    for _ in range(600):
+        if text in log.read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+def test_the_server_of_the_image_ends_what_it_has_begun(
+    image: Callable[[str], Image], new_database: Callable[[str], URL]
+) -> None:
+    built = image("orm-flask-postgresql+psycopg")
+    # Nothing but the project and its requirements: no compiler, no tool of the tests, no uv.
+    programs = {path.name for path in (built.root / "app/.venv/bin").iterdir()}
+    assert "gunicorn" in programs
+    assert not programs & {"pytest", "ruff", "mypy", "uv"}
+    assert (built.settings["USER"], built.settings["EXPOSE"]) == ("1000", "8000")
+    assert not list((built.root / "app/.venv").rglob("_editable_impl*"))
+    assert list((built.root / "app/.venv").rglob(f"{PACKAGE}/__pycache__/*.pyc"))
+
+    url = new_database("postgresql+psycopg")
+    port = free_port()
+    body = urlencode({"message": "in flight"}).encode()
+    with built.start(port, DATABASE_URL=url.render_as_string(hide_password=False)) as server:
+        try:
+            wait_for(port, server, built.log)
+            compose = yaml.safe_load((built.project / "compose.yaml").read_text())
+            check = compose["services"]["app"]["healthcheck"]["test"]
+            healthy = [sys.executable, *(part.replace("8000", str(port)) for part in check[2:])]
+            run(*healthy, cwd=built.root)
+
+            # A form that has not arrived as a whole when the server is told to stop.
+            connection = HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.putrequest("POST", "/")
+            connection.putheader("Content-Type", FORM)
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders(body[:5])
+            # The worker that has the form has looked at it before it answers another request.
+            for _ in range(4):
+                with Client(port) as client:
+                    assert client.get().messages == []
+            assert "STOPSIGNAL" not in built.settings
+            server.terminate()
+            # The other worker has nothing to do and ends.
+            wait_for_text(built.log, "Worker exiting")
+            connection.send(body[5:])
+            assert connection.getresponse().status == 303
+            connection.close()
+            assert server.wait(timeout=30) == 0, built.log.read_text()
+        finally:
+            server.kill()
+    assert "Traceback" not in built.log.read_text()
+    assert stored(url, built.folder) == ["in flight"]
+
+
+def test_the_command_of_the_image_takes_words_and_stops(image: Callable[[str], Image]) -> None:
+    built = image("core-plain-sqlite")
+    assert built.folder == built.root / "data"
+    with built.start(None, "Any", "text"):
+        pass
+    assert built.log.read_text() == "Any text\n"
+    assert (built.root / "data" / f"{PACKAGE}.db").exists()
+    # A container's first process has no default signals: Python itself asks for this one only.
+    assert built.settings["STOPSIGNAL"] == "SIGINT"

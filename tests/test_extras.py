@@ -1,0 +1,407 @@
+"""The extras: what each adds, alone and beside the others, and that it does what it says."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import URL, make_url
+
+from conftest import UV, Render, run
+from test_render import check_form, files
+from updates import IDENTITY, SETS, WITH_EXTRAS, git, track
+from variants import (
+    BARE,
+    DRIVERS,
+    EXTRAS,
+    FRAMEWORKS,
+    PACKAGE,
+    PROJECT_NAME,
+    ROOT,
+    sample_url,
+)
+
+Extras = tuple[str, ...]
+
+OWNED = {
+    "devcontainer": {".devcontainer/devcontainer.json"},
+    "docker": {".dockerignore", "Dockerfile", "compose.yaml"},
+    "github": {".github/dependabot.yml", ".github/workflows/ci.yml"},
+    "gitlab": {".gitlab-ci.yml"},
+    "pre-commit": {".pre-commit-config.yaml"},
+}
+# Words that only a project with the extra has, outside of its answers.
+FOREIGN = {
+    "devcontainer": r"devcontainer|containers\.dev",
+    "docker": r"docker compose|Dockerfile|DB_PASSWORD|gunicorn",
+    "github": r"GitHub|\.github|actions/",
+    "gitlab": r"GitLab|\.gitlab|\bCI_",
+    "pre-commit": r"pre-commit|detect-secrets",
+}
+# Copier writes the lists of its own file without an indentation.
+YAMLLINT = (
+    "{extends: default, ignore: [.copier-answers.yml],"
+    " rules: {comments: {min-spaces-from-content: 1}, document-start: disable,"
+    " line-length: {allow-non-breakable-inline-mappings: true, max: 120},"
+    " truthy: {check-keys: false}}}"
+)
+# The answers, and what every project has and an extra adds lines to.
+SHARED = {".copier-answers.yml", ".env.example", ".gitignore", "README.md", "pyproject.toml"}
+# Where a server takes anyone: who asks, and the variable with the name of the database.
+OPEN = {
+    "cockroachdb": ("root", "COCKROACH_DATABASE"),
+    "mariadb": ("root", "MARIADB_DATABASE"),
+    "mysql": ("root", "MYSQL_DATABASE"),
+    "postgresql": ("app", "POSTGRES_DB"),
+}
+# Where a server wants a password: who asks, and where the data is.
+GUARDED = {
+    "firebird": ("app", "/var/lib/firebird/data"),
+    "mariadb": ("app", "/var/lib/mysql"),
+    "mssql": ("sa", "/var/opt/mssql"),
+    "mysql": ("app", "/var/lib/mysql"),
+    "oracle": ("app", "/opt/oracle/oradata"),
+    "postgresql": ("app", "/var/lib/postgresql"),
+}
+PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
+
+
+def cases(variant: str) -> list[Extras]:
+    """Return the extras of a variant's projects: none, each, all, and a quarter of the pairs."""
+    alone: list[Extras] = [(extra,) for extra in EXTRAS]
+    return [(), *alone, tuple(EXTRAS), *PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]]
+
+
+@pytest.mark.parametrize("variant", WITH_EXTRAS)
+def test_an_extra_adds_its_own_files_and_leaves_the_others_alone(
+    variant: str, render: Render, tmp_path: Path
+) -> None:
+    projects = {
+        extras: render(
+            tmp_path / "-".join(["project", *extras]),
+            **SETS[variant] | {"extras": list(extras)},
+        )
+        for extras in cases(variant)
+    }
+    bare = files(projects[()])
+    for extras, folder in projects.items():
+        found = files(folder)
+        if "migrations" not in extras:
+            owned = set().union(*(OWNED[extra] for extra in extras))
+            if "devcontainer" in extras and "sqlite" not in variant:
+                owned.add(".devcontainer/compose.yaml")
+            assert found.keys() - bare.keys() == owned, extras
+            assert {name for name in bare if found[name] != bare[name]} <= SHARED, extras
+        check_form(folder)
+        answers = found.pop(".copier-answers.yml")
+        assert yaml.safe_load(answers)["extras"] == list(extras)
+        text = "\n".join(content.decode() for content in found.values())
+        for extra, words in FOREIGN.items():
+            assert bool(re.search(words, text)) == (extra in extras), (extra, extras)
+
+    tools = Path(sys.executable).parent
+    run(tools / "ruff", "check", "--no-cache", cwd=tmp_path)
+    run(tools / "ruff", "format", "--check", "--no-cache", cwd=tmp_path)
+    run(tools / "yamllint", "--strict", "--config-data", YAMLLINT, ".", cwd=tmp_path)
+
+
+class Checkout:
+    """A project of a test's own in git, with an environment that it shares with others."""
+
+    def __init__(self, folder: Path, environment: Path) -> None:
+        self.folder = track(folder)
+        self.env = IDENTITY | {
+            "PATH": f"{Path(UV).parent}{os.pathsep}{os.environ['PATH']}",
+            "MYPY_CACHE_DIR": str(environment.with_name("mypy")),
+            "UV_PROJECT_ENVIRONMENT": str(environment),
+        }
+
+    def run(self, *command: str, env: dict[str, str] | None = None, check: bool = True) -> str:
+        """Run a program in the project, and return what it said."""
+        done = run(*command, cwd=self.folder, env=self.env | (env or {}), check=check)
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment in which uv installs one project after the other."""
+    return tmp_path_factory.mktemp("uv") / "environment"
+
+
+@pytest.fixture
+def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[..., Checkout]:
+    """Make a project of a test's own, with all extras or the given ones."""
+
+    def check_out(variant: str, *extras: str) -> Checkout:
+        answers = SETS[variant] | {"extras": list(extras or EXTRAS)}
+        return Checkout(render(tmp_path / "project", **answers), environment)
+
+    return check_out
+
+
+SCHEMAS = {
+    "vendor.compose-spec": "**/compose.yaml",
+    "vendor.dependabot": ".github/dependabot.yml",
+    "vendor.github-workflows": ".github/workflows/ci.yml",
+    "vendor.gitlab-ci": ".gitlab-ci.yml",
+}
+# One driver of every database, and every one that needs a package of the system.
+DRIVERNAMES = [
+    name
+    for name, row in DRIVERS.items()
+    if "system" in row or name in {*BARE.values(), "duckdb", "sqlite", "sqlite+pysqlcipher"}
+]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return a file with every value as the text that stands there."""
+    content: dict[str, Any] = yaml.load(path.read_text(), yaml.BaseLoader)
+    return content
+
+
+def check_services(drivername: str, project: Path) -> None:
+    """Check that the tests of the workflows find the service that the workflows start."""
+    github = read_yaml(project / ".github/workflows/ci.yml")["jobs"]["test"]
+    gitlab = read_yaml(project / ".gitlab-ci.yml")["test"]
+    [step] = [step for step in github["steps"] if step["name"] == "Test"]
+    backend = drivername.partition("+")[0]
+    if backend not in OPEN:
+        # The tests make a file themselves.
+        assert "services" not in github | gitlab
+        settings = (step.get("env", {}), gitlab.get("variables", {}))
+        urls = {variables.get("TEST_DATABASE_URL") for variables in settings}
+        assert urls == {"duckdb:///test.duckdb" if backend == "duckdb" else None}
+        return
+    user, database = OPEN[backend]
+    service = github["services"]["database"]
+    [gitlab_service] = gitlab["services"]
+    assert service["image"] == gitlab_service["name"]
+    assert service["env"] == gitlab_service["variables"]
+    assert service["env"][database] == "app"
+    assert not any("PASSWORD" in name and "EMPTY" not in name for name in service["env"])
+    [port] = service["ports"]
+    assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
+    on_runner = make_url(step["env"]["TEST_DATABASE_URL"])
+    on_gitlab = make_url(gitlab["variables"]["TEST_DATABASE_URL"])
+    assert (on_runner.host, on_gitlab.host) == ("127.0.0.1", gitlab_service["alias"])
+    for url in (on_runner, on_gitlab):
+        assert (url.drivername, url.username, url.password) == (drivername, user, None)
+        assert url.database == "app"
+        assert port.endswith(f":{url.port or url.query['port']}")
+
+
+def interpolate(text: str, env: dict[str, str]) -> str:
+    """Return the text with its variables as docker compose fills them in."""
+
+    def fill(match: re.Match[str]) -> str:
+        name, reason = match.groups()
+        if reason and not env.get(name):
+            raise LookupError(reason)
+        return env.get(name, "")
+
+    return re.sub(r"\$\{(\w+)(?::\?([^}]*))?\}", fill, text)
+
+
+def check_compose(drivername: str, project: Path) -> None:
+    """Check that the containers find each other and the password, which git does not have."""
+    backend = drivername.partition("+")[0]
+    text = (project / "compose.yaml").read_text()
+    compose = yaml.safe_load(interpolate(text, {"DB_PASSWORD": "s3cret", "DATABASE_URL": "x://"}))
+    app, database = compose["services"]["app"], compose["services"].get("database")
+    assert all(port.startswith("127.0.0.1:") for port in app.get("ports", []))
+    url = make_url(app["environment"]["DATABASE_URL"])
+    if backend in {"sqlite", "duckdb"}:
+        assert database is None
+        assert app["volumes"] == ["database:/data"]
+        assert Path(url.database or "").parent == Path("/data")
+        assert compose["volumes"] == {"database": None}
+    elif backend in GUARDED:
+        user, volume = GUARDED[backend]
+        assert app["depends_on"] == {"database": {"condition": "service_healthy"}}
+        assert (url.drivername, url.host) == (drivername, "database")
+        assert (url.username, url.password) == (user, "s3cret")
+        assert "s3cret" in database["environment"].values()
+        assert database["volumes"] == [f"database:{volume}"]
+        assert compose["volumes"] == {"database": None}
+        assert database["healthcheck"]["test"][0] == "CMD"
+        assert "ports" not in database
+    else:
+        assert url == make_url("x://")
+        assert "volumes" not in compose | app
+    if "${" in text:
+        with pytest.raises(LookupError, match=r"Write \w+=\.\.\. into \.env"):
+            interpolate(text, {})
+        assert ".env" in (project / ".gitignore").read_text().splitlines()
+        variables = set(re.findall(r"\$\{(\w+)", text))
+        example = (project / ".env.example").read_text()
+        assert all(f"\n{variable}=" in example for variable in variables)
+        readme = (project / "README.md").read_text()
+        assert all(variable in readme for variable in variables)
+
+
+def check_devcontainer(drivername: str, project: Path) -> None:
+    """Check that the workspace opens with a database for the project and one for its tests."""
+    text = (project / ".devcontainer/devcontainer.json").read_text()
+    config = json.loads(text)
+    assert json.dumps(config, indent=2) + "\n" == text
+    assert config["postCreateCommand"].endswith("pip install 'uv>=0.13,<0.14' && uv sync")
+    needed = DRIVERS[drivername].get("system", {}).get("Debian or Ubuntu", "")
+    assert all(word in config["postCreateCommand"] for word in needed.split()[2:])
+    backend = drivername.partition("+")[0]
+    if backend not in OPEN:
+        assert "dockerComposeFile" not in config
+        env = config["containerEnv"]
+        assert ("TEST_DATABASE_URL" in env) == (backend == "duckdb")
+        assert not (project / ".devcontainer/compose.yaml").exists()
+    else:
+        user, variable = OPEN[backend]
+        compose = yaml.safe_load(
+            (project / ".devcontainer" / config["dockerComposeFile"]).read_text()
+        )
+        workspace = compose["services"].pop(config["service"])
+        assert workspace["volumes"] == [f"..:{config['workspaceFolder']}"]
+        env = workspace["environment"]
+        healthy = {"condition": "service_healthy"}
+        assert workspace["depends_on"] == dict.fromkeys(compose["services"], healthy)
+        urls = [make_url(env[name]) for name in ("DATABASE_URL", "TEST_DATABASE_URL")]
+        assert [url.host for url in urls] == list(compose["services"])
+        for url, database in zip(urls, compose["services"].values(), strict=True):
+            assert (url.drivername, url.username, url.password) == (drivername, user, None)
+            assert url.database == database["environment"][variable] == "app"
+            assert "ports" not in database
+        # What the tests drop is nowhere on a disk.
+        assert compose["services"]["test-database"]["volumes"] == []
+    interpreter = config["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
+    assert interpreter == f"{env['UV_PROJECT_ENVIRONMENT']}/bin/python"
+
+
+def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_path: Path) -> None:
+    actions = re.findall("uses: .+", (ROOT / ".github/workflows/ci.yml").read_text())
+    projects = []
+    for number, name in enumerate(DRIVERNAMES):
+        framework = "plain" if "flask" in DRIVERS[name] else FRAMEWORKS[number % 2]
+        project = render(
+            tmp_path / name,
+            project_name=PROJECT_NAME,
+            framework=framework,
+            database_url=sample_url(name),
+            extras=EXTRAS,
+        )
+        projects.append(project)
+        check_form(project)
+        check_services(name, project)
+        check_compose(name, project)
+        check_devcontainer(name, project)
+        # The commits of actions that this repository uses itself.
+        workflow = (project / ".github/workflows/ci.yml").read_text()
+        assert set(re.findall("uses: .+", workflow)) <= set(actions)
+
+    tools = Path(sys.executable).parent
+    for schema, name in SCHEMAS.items():
+        paths = [path for project in projects for path in project.glob(name)]
+        run(tools / "check-jsonschema", "--builtin-schema", schema, *paths, cwd=tmp_path)
+    run(tools / "yamllint", "--strict", "--config-data", YAMLLINT, ".", cwd=tmp_path)
+    dockerfiles = [project / "Dockerfile" for project in projects]
+    if sys.platform != "win32":
+        # Debian keeps one version of a package: to name it would break the next build.
+        run(tools / "hadolint", "--ignore", "DL3008", *dockerfiles, cwd=tmp_path)
+    workflows = [project / ".github" for project in projects]
+    offline = ("--offline", "--strict-collection", "--no-config")
+    run(tools / "zizmor", *offline, *workflows, cwd=tmp_path)
+
+
+def commands(project: Path) -> dict[str, dict[str, str]]:
+    """Return what the workflows run, and with which variables, each command once."""
+    jobs = read_yaml(project / ".github/workflows/ci.yml")["jobs"].values()
+    found = {
+        step["run"]: step.get("env", {}) for job in jobs for step in job["steps"] if "run" in step
+    }
+    gitlab = read_yaml(project / ".gitlab-ci.yml")
+    found |= {
+        line: gitlab[job].get("variables", {})
+        for job in ("lint", "test")
+        for line in gitlab[job]["script"]
+    }
+    return found
+
+
+@pytest.mark.parametrize("variant", WITH_EXTRAS)
+def test_what_the_workflows_run_passes(
+    variant: str,
+    check_out: Callable[..., Checkout],
+    new_database: Callable[[str], URL],
+) -> None:
+    checkout = check_out(variant)
+    found = commands(checkout.folder)
+    assert set(found) == {
+        'pip install "uv>=0.13,<0.14"',
+        "uv run ruff check",
+        "uv run ruff format --check",
+        "uv run mypy",
+        "uv run pytest",
+    }
+    version = checkout.run("uv", "--version").split()[1]
+    assert version.startswith("0.13.")
+    for command, variables in found.items():
+        if command.startswith("pip"):
+            continue
+        env = {}
+        if "TEST_DATABASE_URL" in variables:
+            drivername = make_url(variables["TEST_DATABASE_URL"]).drivername
+            url = new_database(drivername)
+            env["TEST_DATABASE_URL"] = url.render_as_string(hide_password=False)
+        said = checkout.run("bash", "-eo", "pipefail", "-c", command, env=env)
+        if command.endswith("pytest"):
+            assert re.search(r"\d+ passed", said)
+            assert "skipped" not in said
+    assert git(checkout.folder, "status", "--porcelain") == "?? uv.lock\n"
+
+
+def test_pre_commit_checks_a_commit_with_the_tools_of_the_project(
+    check_out: Callable[..., Checkout], tmp_path: Path
+) -> None:
+    checkout = check_out("orm-flask-postgresql+psycopg")
+    config = yaml.safe_load((checkout.folder / ".pre-commit-config.yaml").read_text())
+    # No version but those of pyproject.toml is written anywhere, and nothing is fetched.
+    assert [repository["repo"] for repository in config["repos"]] == ["local"]
+    hooks = [hook for repository in config["repos"] for hook in repository["hooks"]]
+    assert all(hook["entry"].startswith("uv run ") for hook in hooks)
+    assert not any("additional_dependencies" in hook for hook in hooks)
+
+    home = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
+    checkout.run("uv", "run", "--quiet", "pre-commit", "install", env=home)
+    said = checkout.run("uv", "run", "--quiet", "pre-commit", "run", "--all-files", env=home)
+    assert "Failed" not in said
+    assert said.count("Passed") == len(hooks)
+
+    faults = {
+        "own.py": '"""My own."""\n\nimport os\n\nURL = "postgresql://u:secret@h/d"\n',
+        "notes.md": "<<<<<<< HEAD\n\nA line.  ",
+        "large.txt": "large\n" * 100_000,
+        "own.toml": "a =\n",
+        "own.yaml": "a: [\n",
+        f"src/{PACKAGE}/own.py": '"""My own."""\n\nX: int = ""\n',
+    }
+    for name, text in faults.items():
+        (checkout.folder / name).write_text(text)
+    git(checkout.folder, "add", "--all")
+    said = checkout.run("git", "commit", "--message", "Leak", env=home, check=False)
+    assert git(checkout.folder, "log", "-1", "--format=%s") == "Save\n"
+    failed = set(re.findall(r"^- hook id: (.+)$", said, re.MULTILINE))
+    assert failed == {hook["id"] for hook in hooks}
+    assert "own.py:5" in said
+    assert "secret@" not in said
+
+    # uv.lock is among what is committed now.
+    git(checkout.folder, "rm", "--quiet", "--force", *faults)
+    own = checkout.folder / "own.py"
+    own.write_text('"""My own."""\n\nNAME = "x"\n')
+    git(checkout.folder, "add", "--all")
+    checkout.run("git", "commit", "--quiet", "--message", "Own", env=home)
+    assert git(checkout.folder, "log", "-1", "--format=%s") == "Own\n"
