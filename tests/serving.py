@@ -7,6 +7,7 @@ import re
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode
 
+import pytest
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
 DRIVERNAMES = ["sqlite", "postgresql+psycopg", "mysql+pymysql"]
 SECRET = "s3cret"
+LONG = bool(os.environ.get("TEST_ENDURANCE"))
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -150,11 +153,11 @@ class Site:
         *options: str,
         server: str = "gunicorn",
         prefix: tuple[str, ...] = (),
-        more: dict[str, str] | None = None,
+        factory: str = "",
     ) -> Iterator[Service]:
         """Serve the project in a folder until the end of the block."""
         port = free_port()
-        factory = f"{self.package}:create_app"
+        factory = factory or f"{self.package}:create_app"
         command = {
             "gunicorn": [
                 *("--bind", f"127.0.0.1:{port}", "--threads=4", "--keep-alive=60"),
@@ -170,7 +173,7 @@ class Site:
             subprocess.Popen(
                 [*prefix, str(self.bin / server), *command],
                 cwd=folder,
-                env=self.environment(url) | (more or {}),
+                env=self.environment(url),
                 stdout=output,
                 stderr=output,
             ) as process,
@@ -198,6 +201,8 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 def processes(service: Service) -> list[int]:
     """Return the ids of the server's processes, the main one first."""
+    if sys.platform != "linux":
+        pytest.skip("What processes do is read in /proc.")
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
     return [service.process.pid, *map(int, children.read_text().split())]
 

@@ -1,7 +1,5 @@
 """Many requests: memory, files and connections level off."""
 
-import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, product
@@ -12,10 +10,9 @@ from sqlalchemy import URL
 
 from conftest import Sites
 from servers import sessions
-from serving import DRIVERNAMES, FORM, Service, processes
+from serving import DRIVERNAMES, FORM, LONG, Service, processes
 from variants import APIS
 
-LONG = bool(os.environ.get("TEST_ENDURANCE"))
 REQUESTS = 10_000 if LONG else 1_500
 CLIENTS = 4
 
@@ -62,8 +59,6 @@ def visit_all(service: Service, requests: int) -> None:
     list(product(APIS, DRIVERNAMES)) if LONG else list(zip(cycle(APIS), DRIVERNAMES, strict=False)),
 )
 def test_use_levels_off(api: str, drivername: str, sites: Sites, tmp_path: Path) -> None:
-    if sys.platform != "linux":
-        pytest.skip("What a process uses is read in /proc.")
     site, url = sites(api, "flask", drivername)
     with site.start(url, tmp_path, "--workers=2") as service:
         visit_all(service, 500)

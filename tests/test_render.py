@@ -264,7 +264,8 @@ def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path
         for name in ("tables.py", "models.py", "messages.py"):
             path = everything / str(variant) / "src" / PACKAGE / name
             if path.exists():
-                texts[variant.api, variant.row.get("asyncio", False), name].add(path.read_bytes())
+                key = variant.api, variant.row.get("asyncio", False), variant.extras, name
+                texts[key].add(path.read_bytes())
     assert len(texts) >= 4
     assert {key: len(found) for key, found in texts.items()} == dict.fromkeys(texts, 1)
 
