@@ -216,7 +216,15 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     def new_database(drivername: str) -> URL:
         backend = drivername.partition("+")[0]
         if backend in FILES:
-            return URL.create(drivername, database=f"{secrets.token_hex(8)}.{FILES[backend]}")
+            key = secrets.token_hex(8) if "login" in DRIVERS[drivername] else None
+            name = f"{secrets.token_hex(8)}.{FILES[backend]}"
+            return URL.create(drivername, password=key, database=name)
+        if backend in EMBEDDED:
+            path = tmp_path / f"{secrets.token_hex(8)}.{EMBEDDED[backend]}"
+            create_firebird(path)
+            return URL.create(
+                drivername, "SYSDBA", database=path.as_posix(), query={"charset": "UTF8"}
+            )
         if backend == "postgresql":
             manager = request.getfixturevalue("postgresql").database()
         else:
@@ -231,8 +239,23 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
         manager.__exit__(None, None, None)
 
 
+def create_firebird(path: Path) -> None:
+    """Create an empty Firebird database with the engine that a process can have in itself."""
+    program = "import sys\nfrom firebird.driver import create_database\n"
+    program += "create_database(sys.argv[1], user='SYSDBA', charset='UTF8').close()"
+    python = ("run", "--quiet", "--no-project", "--with", "firebird-driver>=2", "python")
+    done = run(UV, *python, "-c", program, path, cwd=path.parent, check=False)
+    if done.returncode:
+        missing(
+            "Firebird's engine is not installed. Debian and Ubuntu have it in the package "
+            f"firebird3.0-server-core.\n{done.stderr}"
+        )
+
+
 def require_system_packages(variant: Variant) -> None:
     """Skip a driver that is built on this machine where what it needs is missing."""
+    if variant.backend in EMBEDDED:
+        return
     if "system" in variant.row and shutil.which("mariadb_config") is None:
         missing(f"{variant.drivername} needs libmariadb-dev and a compiler.")
 

@@ -12,9 +12,18 @@ import pytest
 from sqlalchemy import URL, create_engine
 
 from conftest import Project, Render, require_system_packages
-from variants import BARE, DISTRIBUTION, FILES, PACKAGE, VARIANTS, Variant
+from variants import BARE, DISTRIBUTION, EMBEDDED, FILES, PACKAGE, VARIANTS, Variant
 
 MESSAGE = "\N{PARTY POPPER} \N{HEBREW LETTER SHIN}'\"; DROP TABLE messages; -- </script>"
+
+# How a database that only the project's environment has a driver for is opened without the project.
+CONNECT = {
+    "duckdb": "import duckdb\ncursor = duckdb.connect({0!r}, read_only=True)",
+    "firebird+firebird": "from firebird.driver import connect\n"
+    "cursor = connect({0!r}, user='SYSDBA', charset='UTF8').cursor()",
+    "sqlite+pysqlcipher": "from sqlcipher3 import dbapi2\ncursor = dbapi2.connect({0!r}).cursor()\n"
+    "cursor.execute(\"PRAGMA key='{1}'\")",
+}
 
 
 @pytest.fixture(params=VARIANTS, ids=str)
@@ -27,14 +36,16 @@ def variant(request: pytest.FixtureRequest) -> Variant:
 def stored(url: URL, project: Project) -> list[str]:
     """Read the messages with another connection than the project's."""
     query = "SELECT message FROM messages ORDER BY id"
-    if url.get_backend_name() == "sqlite":
+    if url.drivername == "sqlite+pysqlcipher":
+        assert b"SQLite format" not in (project.folder / str(url.database)).read_bytes()
+    elif url.get_backend_name() == "sqlite":
         with closing(sqlite3.connect(project.folder / str(url.database))) as connection:
             return [text for (text,) in connection.execute(query)]
-    if url.get_backend_name() == "duckdb":
+    if url.drivername in CONNECT:
         program = (
-            "import duckdb, json\n"
-            f"rows = duckdb.connect({url.database!r}, read_only=True).execute({query!r})\n"
-            "print(json.dumps([text for (text,) in rows.fetchall()]))"
+            f"import json\n{CONNECT[url.drivername].format(url.database, url.password)}\n"
+            f"cursor.execute({query!r})\n"
+            "print(json.dumps([text for (text,) in cursor.fetchall()]))"
         )
         texts: list[str] = json.loads(project.run("python", "-c", program).stdout)
         return texts
@@ -66,8 +77,9 @@ def check_faults(variant: Variant, project: Project, url: URL) -> None:
             nobody = URL.create(
                 variant.drivername, "nobody", "s3cret", "127.0.0.1", closed.getsockname()[1], "x"
             )
-            check(nobody, "refused", "can't connect", "can't create", "connect call failed")
-        check(url.set(username="nobody", password="s3cret"), "nobody")
+            check(nobody, "refused", "can't connect", "can't create", "connect call failed", "establish")
+        if variant.backend not in EMBEDDED:
+            check(url.set(username="nobody", password="s3cret"), "nobody")
         check(nobody.set(host="s3cret@127.0.0.1"), "%40")
     check(URL.create("oracle+oracledb", "nobody", "s3cret", "127.0.0.1"), "oracledb")
 
