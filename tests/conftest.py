@@ -22,7 +22,17 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from serving import Site
-from variants import DISTRIBUTION, FILES, PACKAGE, PROJECT_NAME, ROOT, Variant, sample_url
+from variants import (
+    DISTRIBUTION,
+    DRIVERS,
+    EMBEDDED,
+    FILES,
+    PACKAGE,
+    PROJECT_NAME,
+    ROOT,
+    Variant,
+    sample_url,
+)
 
 UV = uv.find_uv_bin()
 HELP = {

@@ -3,7 +3,6 @@
 import pkgutil
 import re
 import socket
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,17 @@ import pytest
 from sqlalchemy import dialects
 
 from conftest import Project, Render, missing
-from variants import BARE, DATABASES, DISTRIBUTION, DRIVERS, EVERY, PACKAGE, REFUSED, VARIANTS, Variant
+from variants import (
+    BARE,
+    DATABASES,
+    DISTRIBUTION,
+    DRIVERS,
+    EVERY,
+    PACKAGE,
+    REFUSED,
+    VARIANTS,
+    Variant,
+)
 
 # How the table is made and a message added and read, as SQL of the database.
 COMPILE = """\
@@ -41,9 +50,7 @@ EXECUTED = {variant.drivername for variant in VARIANTS}
 COMPILED = [
     variant
     for variant in EVERY
-    if variant.framework == "plain"
-    and variant.api == "core"
-    and variant.drivername not in EXECUTED
+    if variant.framework == "plain" and variant.api == "core" and variant.drivername not in EXECUTED
 ]
 SAMPLE = {"cockroachdb+psycopg", "mssql+pymssql", "oracle+oracledb_async"}
 
