@@ -44,16 +44,25 @@ HELP = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what each file of tests took, on all workers together."""
+    """Print what each file of tests took, on all workers together, and which variants ran."""
     seconds: defaultdict[str, float] = defaultdict(float)
+    executed: defaultdict[str, list[str]] = defaultdict(list)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                seconds[report.nodeid.partition("::")[0]] += report.duration
+                path, _, name = report.nodeid.partition("::")
+                seconds[path] += report.duration
+                if path == "tests/test_run.py" and report.when == "call" and report.passed:
+                    api, framework, drivername = name.partition("[")[2].rstrip("]").split("-")
+                    executed[drivername].append(f"{api}-{framework}")
     terminalreporter.section("seconds, on all workers together")
     for path, duration in sorted(seconds.items(), key=lambda item: -item[1]):
         terminalreporter.write_line(f"{duration:7.1f} {path}")
     terminalreporter.write_line(f"{sum(seconds.values()):7.1f} all")
+    if executed:
+        terminalreporter.section("projects ran on a database through")
+    for drivername, rooms in sorted(executed.items()):
+        terminalreporter.write_line(f"{drivername}: {', '.join(sorted(rooms))}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -226,9 +235,10 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     def new_database(drivername: str) -> URL:
         backend = drivername.partition("+")[0]
         if backend in FILES:
+            file = URL.create(drivername, database=f"{secrets.token_hex(8)}.{FILES[backend]}")
+            # Without a user, though an empty one, a URL would not show its password.
             key = secrets.token_hex(8) if "login" in DRIVERS[drivername] else None
-            name = f"{secrets.token_hex(8)}.{FILES[backend]}"
-            return URL.create(drivername, password=key, database=name)
+            return file.set(username="", password=key) if key else file
         if backend in EMBEDDED:
             path = tmp_path / f"{secrets.token_hex(8)}.{EMBEDDED[backend]}"
             create_firebird(path)
