@@ -45,6 +45,7 @@ GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTAL
 EXECUTED = {variant.drivername for variant in VARIANTS}
 ANSWER = {"core": "api", "orm": "api", "plain": "framework", "flask": "framework"}
 ANSWER |= {extra.replace("-", "_"): "extras" for extra in EXTRAS}
+ANSWER |= {f"not {word}": answer for word, answer in ANSWER.items()}
 WORK = Path(mkdtemp())
 
 

@@ -13,16 +13,16 @@ from sqlalchemy.exc import SQLAlchemyError
 PROCESSES = 8
 FILES = 15
 
-package, api = sys.argv[1:]
+[package] = sys.argv[1:]
 db = import_module(f"{package}.db")
-tables = import_module(f"{package}.{'models' if api == 'orm' else 'tables'}")
+schema = import_module(f"{package}.schema")
 
 
 def create(number: int) -> None:
     engine = db.make_engine(make_url(f"sqlite:///{number}.db"))
     start.wait()
     try:
-        tables.create_tables(engine)
+        schema.ensure_tables(engine)
     except SQLAlchemyError as error:
         print(error)
 

@@ -35,9 +35,9 @@ import importlib, sys, time
 package, api = sys.argv[1:]
 db = importlib.import_module(f"{package}.db")
 messages = importlib.import_module(f"{package}.messages")
-tables = importlib.import_module(f"{package}.{'models' if api == 'orm' else 'tables'}")
+schema = importlib.import_module(f"{package}.schema")
 engine = db.make_engine(db.database_url())
-tables.create_tables(engine)
+schema.ensure_tables(engine)
 if api == "orm":
     from sqlalchemy.orm import Session
     transaction = Session.begin(Session(engine))

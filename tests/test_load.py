@@ -94,7 +94,7 @@ def test_processes_may_create_the_tables_of_an_sqlite_file_at_once(
 ) -> None:
     site = make_site(api, "plain", "sqlite")
     done = subprocess.run(
-        [site.bin / "python", CREATORS, site.package, api],
+        [site.bin / "python", CREATORS, site.package],
         cwd=tmp_path,
         env=site.environment(URL.create("sqlite", database="unused.db")),
         capture_output=True,

@@ -38,6 +38,7 @@ COMMON = {
     f"src/{PACKAGE}/__main__.py",
     f"src/{PACKAGE}/db.py",
     f"src/{PACKAGE}/messages.py",
+    f"src/{PACKAGE}/schema.py",
     "tests/conftest.py",
     "tests/test_db.py",
     "tests/test_main.py",
@@ -55,6 +56,12 @@ OWNED = {
         f"src/{PACKAGE}/views.py",
         "tests/test_views.py",
     },
+}
+MIGRATIONS = {
+    f"src/{PACKAGE}/migrations/env.py",
+    f"src/{PACKAGE}/migrations/script.py.mako",
+    f"src/{PACKAGE}/migrations/versions/0001_create_messages.py",
+    "tests/test_migrations.py",
 }
 RETRIES = {f"src/{PACKAGE}/transactions.py", "tests/test_transactions.py"}
 SERIALIZABLE = "options=-c%20default_transaction_isolation%3Dserializable"
@@ -124,6 +131,8 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     owned = OWNED[variant.api] | OWNED[variant.framework]
     if variant.row.get("retries"):
         owned |= RETRIES
+    if "migrations" in variant.extras:
+        owned = (owned | MIGRATIONS) - {"tests/test_models.py", "tests/test_tables.py"}
     assert set(files(project)) == COMMON | owned
 
 
@@ -160,6 +169,8 @@ def test_nothing_is_left_of_the_variants_that_were_not_chosen(
     variant: Variant, project: Path
 ) -> None:
     foreign = [FOREIGN.get(variant.api, "$^"), FOREIGN.get(variant.framework, "$^")]
+    if "migrations" not in variant.extras:
+        foreign.append("(?i)alembic|migrat")
     backend = {"mariadb": "mysql"}.get(variant.backend, variant.backend)
     if backend in FOREIGN_DATABASES:
         foreign.append(FOREIGN_DATABASES[backend])
@@ -216,6 +227,9 @@ def test_mypy_finds_nothing_in_any_variant(everything: Path, tmp_path: Path) -> 
         (folder / "src" / PACKAGE).rename(folder / "src" / package)
     settings = tomllib.loads((tmp_path / "project_0/pyproject.toml").read_text())["tool"]["mypy"]
     assert settings == {"strict": True, "files": ["src", "tests"]}
+    (tmp_path / "mypy.ini").write_text(
+        "[mypy]\n[mypy-flask_migrate]\nignore_missing_imports = True\n"
+    )
     bases = [tmp_path, *tmp_path.glob("*/src")]
     done = run(
         *(
@@ -250,7 +264,8 @@ def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path
         for name in ("tables.py", "models.py", "messages.py"):
             path = everything / str(variant) / "src" / PACKAGE / name
             if path.exists():
-                texts[variant.api, variant.row.get("asyncio", False), name].add(path.read_bytes())
+                key = variant.api, variant.row.get("asyncio", False), variant.extras, name
+                texts[key].add(path.read_bytes())
     assert len(texts) >= 4
     assert {key: len(found) for key, found in texts.items()} == dict.fromkeys(texts, 1)
 

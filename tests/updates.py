@@ -177,7 +177,7 @@ def snapshot(folder: Path) -> Path:
 def room(variant: Variant) -> tuple[Any, ...]:
     """Return what decides which files a variant has."""
     row = variant.row
-    return variant.api, variant.framework, row["family"], row.get("asyncio", False)
+    return variant.api, variant.framework, row["family"], row.get("asyncio", False), variant.extras
 
 
 def answer_sets() -> dict[str, Answers]:

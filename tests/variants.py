@@ -4,7 +4,7 @@ A new choice, database or driver there is tested without touching a test.
 """
 
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,10 @@ class Variant:
     framework: str
     drivername: str
     row: dict[str, Any] = field(hash=False)
+    extras: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.api}-{self.framework}-{self.drivername}"
+        return "-".join([self.api, self.framework, self.drivername, *self.extras])
 
     def answers(self, url: str | None = None) -> dict[str, Any]:
         """Return the answers, on a sample URL or on the given one."""
@@ -75,7 +76,7 @@ class Variant:
             "api": self.api,
             "framework": self.framework,
             "database_url": url or sample_url(self.drivername),
-            "extras": [],
+            "extras": list(self.extras),
         }
 
     @property
@@ -115,5 +116,19 @@ def pick_to_read() -> list[Variant]:
     return picked
 
 
+def pick_migrations() -> list[Variant]:
+    """Return one variant with migrations for each way to run them, and each kind of project."""
+    ways: dict[tuple[str, bool], Variant] = {}
+    kinds = cycle(product(APIS, FRAMEWORKS))
+    for name, row in DRIVERS.items():
+        backend = name.partition("+")[0]
+        way = "postgresql" if backend == "postgresql" else row["family"], "asyncio" in row
+        if way not in ways and "migrations" not in row:
+            api, framework = next(kinds)
+            framework = "plain" if "flask" in row else framework
+            ways[way] = Variant(api, framework, name, row, ("migrations",))
+    return list(ways.values())
+
+
 # What is rendered and read.
-RENDERED = pick_to_read()
+RENDERED = [*pick_to_read(), *pick_migrations()]

@@ -9,7 +9,8 @@ from sqlalchemy import exc
 
 from .db import db
 from .messages import InvalidMessageError, add_message, latest_messages
-from .tables import MAX_LENGTH, create_tables
+from .schema import ensure_tables
+from .tables import MAX_LENGTH
 
 pages = Blueprint("pages", __name__)
 
@@ -62,10 +63,10 @@ def show_messages(error: str = "") -> str:
 
 
 @pages.before_request
-def create_tables_once() -> None:
-    """Create the tables before the first page, when the database may have come up at last."""
+def ensure_tables_once() -> None:
+    """Look for the tables before the first page, when the database may have come up at last."""
     if "tables" not in current_app.extensions:
-        create_tables(db.engine)
+        ensure_tables(db.engine)
         current_app.extensions["tables"] = True
 
 

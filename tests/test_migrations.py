@@ -1,0 +1,278 @@
+"""The extra `migrations`: Alembic in every kind of project, from an empty database and back."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, Engine, NullPool, create_engine, inspect
+
+from conftest import Project, Render, require_system_packages, run
+from updates import BRANCH, PYTHON, commit_all, copy, replace, track, update
+from variants import (
+    DISTRIBUTION,
+    DRIVERS,
+    PACKAGE,
+    PROJECT_NAME,
+    Variant,
+    sample_url,
+)
+
+pytest_plugins = ["update_fixtures"]
+
+NewDatabase = Callable[[str], URL]
+EXTRAS = ("migrations",)
+SECRET = "s3cret"
+BEHIND = f"{DISTRIBUTION}: The database cannot be used: Its tables are not up to date. Run: "
+VERSIONS = f"src/{PACKAGE}/migrations/versions"
+# One column of a user, as each API has it.
+COLUMN = {
+    "core": (
+        "tables.py",
+        "    message: Named[str] = Column(Unicode(MAX_LENGTH))\n",
+        "    author: Named[str | None] = Column(Unicode(50), unique=True)\n",
+    ),
+    "orm": (
+        "models.py",
+        "    message: Mapped[str] = mapped_column(Unicode(MAX_LENGTH))\n",
+        "    author: Mapped[str | None] = mapped_column(Unicode(50), unique=True)\n",
+    ),
+}
+# Every driver, api and framework meets each other once.
+LIVES = [
+    Variant("orm", "plain", "sqlite", DRIVERS["sqlite"], EXTRAS),
+    Variant("core", "flask", "sqlite", DRIVERS["sqlite"], EXTRAS),
+    Variant("core", "plain", "sqlite+aiosqlite", DRIVERS["sqlite+aiosqlite"], EXTRAS),
+    Variant("core", "plain", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
+    Variant("orm", "flask", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
+    Variant("orm", "plain", "postgresql+asyncpg", DRIVERS["postgresql+asyncpg"], EXTRAS),
+    Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
+    Variant("core", "flask", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
+]
+# With an environment of their own: the drivers and the families that the others leave out.
+INSTALLED = [
+    Variant("core", "flask", "duckdb", DRIVERS["duckdb"], EXTRAS),
+    Variant("orm", "plain", "mysql+aiomysql", DRIVERS["mysql+aiomysql"], EXTRAS),
+    Variant(
+        "orm", "flask", "mariadb+mariadbconnector", DRIVERS["mariadb+mariadbconnector"], EXTRAS
+    ),
+]
+
+
+def python(folder: Path, url: URL, *arguments: str) -> subprocess.Popen[str]:
+    """Start a project's Python with this Python and a database."""
+    env = {**os.environ, **PYTHON, "DATABASE_URL": url.render_as_string(hide_password=False)}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", *arguments],
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+
+
+def end(process: subprocess.Popen[str], code: int = 0) -> str:
+    """Return what a process printed, once it has ended with the code."""
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == code, output
+    assert SECRET not in output
+    return output
+
+
+def alembic(framework: str, command: str, *arguments: str) -> tuple[str, ...]:
+    """Return a command as users of Alembic or of Flask-Migrate type it."""
+    if framework == "flask":
+        name = {"revision": "migrate"}.get(command, command)
+        target = {"downgrade": ["base"]}
+        return "flask", "--app", PACKAGE, "db", name, *target.get(command, []), *arguments
+    target = {"upgrade": ["head"], "downgrade": ["base"], "revision": ["--autogenerate"]}
+    return "alembic", command, *target.get(command, []), *arguments
+
+
+def connect(folder: Path, url: URL) -> Engine:
+    """Return an engine for a database that is not the project's own one."""
+    backend = url.get_backend_name()
+    if backend == "sqlite":
+        url = url.set(database=str(folder / str(url.database)))
+    drivers = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+    return create_engine(url.set(drivername=drivers.get(backend, backend)), poolclass=NullPool)
+
+
+def columns(folder: Path, url: URL) -> dict[str, set[str]]:
+    """Return the columns of every table, asked with another connection than the project's."""
+    inspector = inspect(connect(folder, url))
+    return {
+        table: {column["name"] for column in inspector.get_columns(table)}
+        for table in inspector.get_table_names()
+    }
+
+
+def count(folder: Path, url: URL, table: str) -> int:
+    """Return how many rows a table has."""
+    with connect(folder, url).connect() as connection:
+        number: int = connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+    return number
+
+
+@pytest.mark.parametrize("variant", LIVES, ids=str)
+def test_a_life_of_migrations(
+    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    folder = render(tmp_path / "project", **variant.answers())
+    url = new_database(variant.drivername)
+    if url.get_backend_name() == "postgresql":
+        url = url.set(password=SECRET)  # the server trusts everybody
+
+    # Nothing is there: the command says what to run, and makes nothing.
+    said = end(python(folder, url, PACKAGE), 1)
+    assert said.startswith(BEHIND)
+    assert said.count("\n") == 1
+    upgrade = alembic(variant.framework, "upgrade")
+    assert said.removeprefix(BEHIND).split() == ["uv", "run", *upgrade]
+
+    end(python(folder, url, *upgrade))
+    assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
+    assert set(columns(folder, url)) == {"alembic_version", "messages"}
+
+    # A column is found, its migration written as the project's linters want it.
+    file, anchor, column = COLUMN[variant.api]
+    replace(folder, f"src/{PACKAGE}/{file}", anchor, anchor + column)
+    message = ("--message", "add who wrote it")
+    end(python(folder, url, *alembic(variant.framework, "revision", *message)))
+    [revision] = (folder / VERSIONS).glob("2*_add_who_wrote_it.py")
+    written = revision.read_text(encoding="utf-8")
+    assert written.startswith('"""Add who wrote it.\n')
+    assert "uq_messages_author" in written
+    ruff = shutil.which("ruff", path=Path(sys.executable).parent)
+    assert ruff
+    run(ruff, "check", "--no-cache", cwd=folder)
+    run(ruff, "format", "--check", "--no-cache", cwd=folder)
+
+    # Two processes add it at once, where each would have looked before the other has done it.
+    start = "def upgrade() -> None:\n"
+    slow = written.replace(start, f"{start}    time.sleep(1)\n")
+    revision.write_text(slow.replace("import sqlalchemy", "import time\nimport sqlalchemy"))
+    for process in [python(folder, url, *upgrade) for _ in range(2)]:
+        end(process)
+    assert columns(folder, url)["messages"] == {"id", "message", "author"}
+    assert count(folder, url, "alembic_version") == 1
+    assert count(folder, url, "messages") == 1
+    end(python(folder, url, *alembic(variant.framework, "check")))
+
+    # To empty, and from empty, again two at once.
+    end(python(folder, url, *alembic(variant.framework, "downgrade")))
+    assert set(columns(folder, url)) == {"alembic_version"}
+    assert count(folder, url, "alembic_version") == 0
+    for process in [python(folder, url, *upgrade) for _ in range(2)]:
+        end(process)
+    assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
+
+
+@pytest.mark.parametrize("variant", INSTALLED, ids=str)
+def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
+    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    require_system_packages(variant)
+    project = Project(render(tmp_path / "project", **variant.answers()), DISTRIBUTION)
+    project.install()
+    shutil.move(project.folder / "src", tmp_path / "src")
+    env = {"DATABASE_URL": new_database(variant.drivername).render_as_string(hide_password=False)}
+    project.run(*alembic(variant.framework, "upgrade"), env=env)
+    assert project.run(DISTRIBUTION, env=env).stdout == "Hello, World!\n"
+    project.pip_install("--group", "dev", "coverage")
+    tests = ("-m", "pytest", "--quiet", "-p", "no:cacheprovider")
+    test_url = new_database(variant.drivername).render_as_string(hide_password=False)
+    concurrency = "greenlet,thread" if variant.row.get("asyncio") else "thread"
+    project.run(
+        "python",
+        *("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}", *tests),
+        env={"TEST_DATABASE_URL": test_url},
+    )
+    report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
+    assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
+
+
+@pytest.mark.parametrize("variant", LIVES, ids=str)
+def test_the_tests_of_a_project_with_migrations_pass_on_sqlite_and_on_its_database(
+    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    folder = render(tmp_path / "project", **variant.answers())
+    plugin = ("-p", "pytest_asyncio.plugin") if "asyncio" in variant.row else ()
+    url = new_database(variant.drivername).render_as_string(hide_password=False)
+    environments: list[dict[str, str]] = [{"TEST_DATABASE_URL": url}]
+    if not variant.drivername.startswith("sqlite"):
+        environments.append({})
+    for env in environments:
+        command = (sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *plugin)
+        run(*command, cwd=folder, env=PYTHON | env)
+
+
+@pytest.mark.parametrize("drivername", ["sqlite", "postgresql+psycopg"])
+def test_a_project_that_made_its_tables_itself_gets_migrations(
+    drivername: str, repository: Path, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    answers = {"project_name": PROJECT_NAME, "database_url": sample_url(drivername)}
+    folder = track(copy(repository, tmp_path / "project", answers, BRANCH))
+    url = new_database(drivername)
+    end(python(folder, url, PACKAGE))
+
+    update(folder, {"extras": ["migrations"]}, BRANCH)
+    commit_all(folder)
+
+    assert end(python(folder, url, PACKAGE), 1).startswith(BEHIND)
+    [stamp] = re.findall(r"^\$ uv run (alembic stamp .+)$", page("From tables"), re.MULTILINE)
+    end(python(folder, url, *stamp.split()))
+    end(python(folder, url, "alembic", "check"))
+    end(python(folder, url, "alembic", "upgrade", "head"))
+    assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
+    assert count(folder, url, "messages") == 2
+
+
+def page(section: str) -> str:
+    """Return a section of docs/migrations.md."""
+    text = (Path(__file__).parents[1] / "docs" / "migrations.md").read_text(encoding="utf-8")
+    [found] = [part for part in text.split("\n## ")[1:] if part.startswith(section)]
+    return found
+
+
+def test_a_table_that_is_made_anew_keeps_the_rows_that_point_to_it(
+    render: Render, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    folder = render(tmp_path / "project", project_name=PROJECT_NAME, extras=EXTRAS)
+    url = new_database("sqlite")
+    models = f"src/{PACKAGE}/models.py"
+    replace(folder, models, "import Identity", "import ForeignKey, Identity")
+    with (folder / models).open("a", encoding="utf-8") as file:
+        file.write(
+            '\n\nclass Reply(Base):\n    """A reply."""\n\n    __tablename__ = "replies"\n\n'
+            "    id: Mapped[int] = mapped_column(Identity(), primary_key=True)\n"
+            "    message_id: Mapped[int] = mapped_column(\n"
+            '        ForeignKey("messages.id", ondelete="CASCADE")\n    )\n'
+        )
+    revise = alembic("plain", "revision", "--message")
+    upgrade = alembic("plain", "upgrade")
+    end(python(folder, url, *upgrade))
+    end(python(folder, url, *revise, "replies"))
+    end(python(folder, url, *upgrade))
+    end(python(folder, url, PACKAGE))
+    with connect(folder, url).begin() as connection:
+        connection.exec_driver_sql("INSERT INTO replies (message_id) VALUES (1)")
+    # SQLite alters no column: Alembic copies the table and drops the old one.
+    replace(folder, models, "Unicode(MAX_LENGTH))", "Unicode(2 * MAX_LENGTH))")
+    end(python(folder, url, *revise, "longer"))
+    end(python(folder, url, *upgrade))
+    assert count(folder, url, "messages") == 1
+    assert count(folder, url, "replies") == 1
+
+
+@pytest.mark.parametrize("name", sorted(name for name in DRIVERS if "migrations" in DRIVERS[name]))
+def test_migrations_are_refused_where_alembic_cannot_make_them(
+    name: str, render: Render, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=r"Leave migrations out\. .+: " + re.escape(name)):
+        render(tmp_path, database_url=sample_url(name), extras=EXTRAS)
