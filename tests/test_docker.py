@@ -129,11 +129,11 @@ class Image:
 
 
 @pytest.fixture
-def image(render: Render, tmp_path: Path) -> Callable[[str], Image]:
+def image(render: Render, tmp_path: Path) -> Callable[..., Image]:
     """Build the image of a variant in a folder of its own."""
 
-    def image(variant: str) -> Image:
-        project = render(tmp_path / "project", **SETS[variant] | {"extras": ["docker"]})
+    def image(variant: str, *extras: str) -> Image:
+        project = render(tmp_path / "project", **SETS[variant] | {"extras": ["docker", *extras]})
         (project / ".env").write_text("DB_PASSWORD=s3cret\n")
         (project / "hello.db").write_text("")
         built = Image(project, tmp_path / "image")
@@ -155,7 +155,7 @@ def wait_for_text(log: Path, text: str) -> None:
 
 
 def test_the_server_of_the_image_ends_what_it_has_begun(
-    image: Callable[[str], Image], new_database: Callable[[str], URL]
+    image: Callable[..., Image], new_database: Callable[[str], URL]
 ) -> None:
     built = image("orm-flask-postgresql+psycopg")
     # Nothing but the project and its requirements: no compiler, no tool of the tests, no uv.
@@ -201,9 +201,17 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     assert stored(url, built.folder) == ["in flight"]
 
 
-def test_the_command_of_the_image_takes_words_and_stops(image: Callable[[str], Image]) -> None:
-    built = image("core-plain-sqlite")
+def test_the_command_of_the_image_takes_words_and_stops(image: Callable[..., Image]) -> None:
+    built = image("core-plain-sqlite", "migrations")
     assert built.folder == built.root / "data"
+    compose = yaml.safe_load((built.project / "compose.yaml").read_text())
+    assert compose["services"]["app"]["depends_on"] == {
+        "migrate": {"condition": "service_completed_successfully"}
+    }
+    settings = built.root / built.env["ALEMBIC_CONFIG"].lstrip("/")
+    variables = built.variables() | {"ALEMBIC_CONFIG": str(settings)}
+    program, *arguments = compose["services"]["migrate"]["entrypoint"]
+    run(built.root / "app/.venv/bin" / program, *arguments, cwd=built.folder, env=variables)
     with built.start(None, "Any", "text"):
         pass
     assert built.log.read_text() == "Any text\n"

@@ -42,6 +42,7 @@ FOREIGN = {
     "docker": r"docker compose|Dockerfile|DB_PASSWORD|gunicorn",
     "github": r"GitHub|\.github|actions/",
     "gitlab": r"GitLab|\.gitlab|\bCI_",
+    "migrations": r"(?i)alembic|migrat",
     "pre-commit": r"pre-commit|detect-secrets",
 }
 # Copier writes the lists of its own file without an indentation.
@@ -223,7 +224,12 @@ def check_compose(drivername: str, project: Path) -> None:
         assert compose["volumes"] == {"database": None}
     elif backend in GUARDED:
         user, volume = GUARDED[backend]
-        assert app["depends_on"] == {"database": {"condition": "service_healthy"}}
+        first = compose["services"].get("migrate", app)
+        assert first["depends_on"] == {"database": {"condition": "service_healthy"}}
+        if first is not app:
+            completed = {"condition": "service_completed_successfully"}
+            assert app["depends_on"] == {"migrate": completed}
+            assert first["environment"] == app["environment"]
         assert (url.drivername, url.host) == (drivername, "database")
         assert (url.username, url.password) == (user, "s3cret")
         assert "s3cret" in database["environment"].values()
@@ -291,7 +297,7 @@ def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_
             project_name=PROJECT_NAME,
             framework=framework,
             database_url=sample_url(name),
-            extras=EXTRAS,
+            extras=[extra for extra in EXTRAS if extra not in DRIVERS[name]],
         )
         projects.append(project)
         check_form(project)
