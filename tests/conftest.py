@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from getpass import getuser
 from pathlib import Path
+from tempfile import mkdtemp
 from types import CodeType
 
 import copier
@@ -265,12 +266,15 @@ class Project:
         return run(self.bin / program, *arguments, cwd=self.folder, env=env, check=check)
 
 
-MakeSite = Callable[[str, str, str], Site]
+MakeSite = Callable[..., Site]
 
 
 @pytest.fixture(scope="session")
 def make_site(render: Render, tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
-    """Make the project of an api, framework and driver, all in one environment with servers."""
+    """Make the project of an api, framework and driver, all in one environment with servers.
+
+    What its URL needs after a ? may be given, too.
+    """
     if sys.platform == "win32":
         missing("gunicorn does not run on Windows.")
     root = tmp_path_factory.mktemp("sites")
@@ -280,13 +284,13 @@ def make_site(render: Render, tmp_path_factory: pytest.TempPathFactory) -> MakeS
     house.pip_install("gunicorn>=23", "waitress>=3")
 
     @cache
-    def make(api: str, framework: str, drivername: str) -> Site:
+    def make(api: str, framework: str, drivername: str, query: str = "") -> Site:
         folder = render(
-            root / f"{api}-{framework}-{drivername}",
+            Path(mkdtemp(prefix=f"{api}-{framework}-{drivername}-", dir=root)),
             project_name=PROJECT_NAME,
             api=api,
             framework=framework,
-            database_url=sample_url(drivername),
+            database_url=f"{sample_url(drivername)}{query}",
         )
         house.pip_install("--requirement", folder / "pyproject.toml")
         return Site(PACKAGE, folder / "src", house.bin)

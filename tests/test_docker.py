@@ -34,6 +34,7 @@ class Image:
         self.log = root.with_name("log")
         self.ran: list[str] = []
         self.env: dict[str, str] = {}
+        self.command: list[str] = []
         self.settings: dict[str, str] = {}
         self.folder = root
         text = (project / "Dockerfile").read_text()
@@ -88,7 +89,7 @@ class Image:
         self.settings["STOPSIGNAL"] = rest
 
     def do_cmd(self, rest: str) -> None:
-        self.settings["COMMAND"] = rest
+        self.command = json.loads(rest)
 
     do_entrypoint = do_cmd
 
@@ -108,19 +109,14 @@ class Image:
             own["PATH"] = f"{self.root}{own['PATH']}"
         return {"PATH": path, "UV_PYTHON": sys.executable} | own
 
-    def start(
-        self, port: int | None = None, *arguments: str, **env: str
-    ) -> subprocess.Popen[bytes]:
-        """Start the command of the image, on another port than everybody's."""
-        command = json.loads(self.settings["COMMAND"])
-        if port:
-            command = [part.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for part in command]
+    def start(self, command: list[str], **env: str) -> subprocess.Popen[bytes]:
+        """Start a program of the image."""
         variables = self.variables() | env
         program = shutil.which(command[0], path=variables["PATH"])
         assert program == str(self.root / "app/.venv/bin" / command[0])
         with self.log.open("wb") as output:
             return subprocess.Popen(
-                [program, *command[1:], *arguments],
+                [program, *command[1:]],
                 cwd=self.folder,
                 env={"HOME": os.environ["HOME"]} | variables,
                 stdout=output,
@@ -133,7 +129,8 @@ def image(render: Render, tmp_path: Path) -> Callable[..., Image]:
     """Build the image of a variant in a folder of its own."""
 
     def image(variant: str, *extras: str) -> Image:
-        project = render(tmp_path / "project", **SETS[variant] | {"extras": ["docker", *extras]})
+        answers = SETS[variant] | {"extras": ["docker", *extras]}
+        project = render(tmp_path / "project", **answers)
         (project / ".env").write_text("DB_PASSWORD=s3cret\n")
         (project / "hello.db").write_text("")
         built = Image(project, tmp_path / "image")
@@ -157,7 +154,7 @@ def wait_for_text(log: Path, text: str) -> None:
 def test_the_server_of_the_image_ends_what_it_has_begun(
     image: Callable[..., Image], new_database: Callable[[str], URL]
 ) -> None:
-    built = image("orm-flask-postgresql+psycopg")
+    built = image("orm-flask-postgresql+psycopg", "migrations")
     # Nothing but the project and its requirements: no compiler, no tool of the tests, no uv.
     programs = {path.name for path in (built.root / "app/.venv/bin").iterdir()}
     assert "gunicorn" in programs
@@ -167,13 +164,19 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     assert list((built.root / "app/.venv").rglob(f"{PACKAGE}/__pycache__/*.pyc"))
 
     url = new_database("postgresql+psycopg")
+    env = {"DATABASE_URL": url.render_as_string(hide_password=False)}
+    compose = yaml.safe_load((built.project / "compose.yaml").read_text())["services"]
+    with built.start(compose["migrate"]["entrypoint"], **env) as migrate:
+        pass
+    assert migrate.returncode == 0, built.log.read_text()
+
     port = free_port()
+    command = [part.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for part in built.command]
     body = urlencode({"message": "in flight"}).encode()
-    with built.start(port, DATABASE_URL=url.render_as_string(hide_password=False)) as server:
+    with built.start(command, **env) as server:
         try:
             wait_for(port, server, built.log)
-            compose = yaml.safe_load((built.project / "compose.yaml").read_text())
-            check = compose["services"]["app"]["healthcheck"]["test"]
+            check = compose["app"]["healthcheck"]["test"]
             healthy = [sys.executable, *(part.replace("8000", str(port)) for part in check[2:])]
             run(*healthy, cwd=built.root)
 
@@ -201,20 +204,32 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     assert stored(url, built.folder) == ["in flight"]
 
 
-def test_the_command_of_the_image_takes_words_and_stops(image: Callable[..., Image]) -> None:
-    built = image("core-plain-sqlite", "migrations")
-    assert built.folder == built.root / "data"
-    compose = yaml.safe_load((built.project / "compose.yaml").read_text())
-    assert compose["services"]["app"]["depends_on"] == {
-        "migrate": {"condition": "service_completed_successfully"}
-    }
-    settings = built.root / built.env["ALEMBIC_CONFIG"].lstrip("/")
-    variables = built.variables() | {"ALEMBIC_CONFIG": str(settings)}
-    program, *arguments = compose["services"]["migrate"]["entrypoint"]
-    run(built.root / "app/.venv/bin" / program, *arguments, cwd=built.folder, env=variables)
-    with built.start(None, "Any", "text"):
+@pytest.mark.parametrize(
+    ("variant", "extras"),
+    [("core-plain-sqlite", ()), ("orm-plain-postgresql+asyncpg", ("migrations",))],
+)
+def test_the_command_of_the_image_takes_words(
+    variant: str,
+    extras: tuple[str, ...],
+    image: Callable[..., Image],
+    new_database: Callable[[str], URL],
+    tmp_path: Path,
+) -> None:
+    built = image(variant, *extras)
+    url = new_database(variant.split("-")[2])
+    if url.get_backend_name() == "sqlite":
+        url = url.set(database=str(tmp_path / "data.db"))
+    env = {"DATABASE_URL": url.render_as_string(hide_password=False)}
+    compose = yaml.safe_load((built.project / "compose.yaml").read_text())["services"]
+    if "migrate" in compose:
+        with built.start([*built.command, "Too early"], **env):
+            pass
+        assert "Run: uv run alembic upgrade head" in built.log.read_text()
+        with built.start(compose["migrate"]["entrypoint"], **env) as migrate:
+            pass
+        assert migrate.returncode == 0, built.log.read_text()
+    with built.start([*built.command, "Any", "text"], **env):
         pass
     assert built.log.read_text() == "Any text\n"
-    assert (built.root / "data" / f"{PACKAGE}.db").exists()
     # A container's first process has no default signals: Python itself asks for this one only.
     assert built.settings["STOPSIGNAL"] == "SIGINT"

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from conftest import Sites
-from serving import DRIVERNAMES, FORM, Client, Reply, stored
+from conftest import UV, Sites, run
+from serving import DRIVERNAMES, FORM, Client, Reply, Service, stored
 from variants import APIS
 
 TEXTS = [
@@ -99,6 +99,7 @@ OTHER_KINDS = {
 
 @dataclass(frozen=True)
 class Page:
+    service: Service
     client: Client
     url: URL
     folder: Path
@@ -114,7 +115,7 @@ def page(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Iterat
     site, url = sites(api, "flask", drivername)
     with site.start(url, tmp_path) as service, service.client() as client:
         assert client.get().status == 200
-        yield Page(client, url, tmp_path)
+        yield Page(service, client, url, tmp_path)
 
 
 def check_refused(reply: Reply) -> None:
@@ -180,3 +181,16 @@ def check_any_other(page: Page) -> None:
 def test_any_text_is_stored_and_shown_unchanged_or_refused(page: Page) -> None:
     check_the_list(page)
     check_any_other(page)
+
+
+@pytest.mark.endurance
+def test_a_scanner_finds_no_injection(page: Page, tmp_path: Path) -> None:
+    done = run(
+        *(UV, "tool", "run", "--quiet", "sqlmap>=1.10", f"--url={page.service.address}"),
+        *("--data=message=x", "--batch", "--level=2", "--risk=2", "--technique=BEUST"),
+        *("--time-sec=2", "--threads=4", f"--output-dir={tmp_path / 'sqlmap'}"),
+        cwd=tmp_path,
+    )
+    assert "all tested parameters do not appear to be injectable" in done.stdout, done.stdout
+    assert len(page.rows()) > 1000
+    assert page.client.get().status == 200

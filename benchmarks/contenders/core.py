@@ -1,0 +1,36 @@
+"""A rendered project on Core: its own functions."""
+
+from hello.db import database_url, make_engine
+from hello.messages import add_message, add_messages, latest_messages, stream_messages
+from hello.tables import create_tables
+
+
+class Store:
+    """Messages through the project's functions, on its engine."""
+
+    def __init__(self, _url: str) -> None:
+        self.engine = make_engine(database_url())
+        create_tables(self.engine)
+
+    def insert_many(self, texts: list[str]) -> None:
+        """Add many messages in one transaction."""
+        with self.engine.begin() as connection:
+            add_messages(connection, texts)
+
+    def insert_one(self, text: str) -> None:
+        """Add a message and commit."""
+        with self.engine.begin() as connection:
+            add_message(connection, text)
+
+    def stream(self) -> int:
+        """Read every message, few at a time in memory, and return how many characters they have."""
+        characters = 0
+        with self.engine.connect() as connection:
+            for _, text in stream_messages(connection):
+                characters += len(text)
+        return characters
+
+    def newest(self) -> list[str]:
+        """Read the newest twenty."""
+        with self.engine.connect() as connection:
+            return [row.message for row in latest_messages(connection)]

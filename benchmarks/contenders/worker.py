@@ -1,0 +1,49 @@
+"""Time one task of one contender, in a process and an environment of its own.
+
+Usage: worker.py CONTENDER TASK COUNT, with the database in DATABASE_URL. The tasks are the
+methods of each contender's Store. Prints the seconds that the task took, and the megabytes
+that the process had in memory at most.
+"""
+
+import json
+import os
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def megabytes() -> float:
+    """Return the most memory that this process has had, without what its parent had."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    [peak] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+    return int(peak.split()[1]) / 1024
+
+
+def perform(store: Any, task: str, count: int) -> float:  # noqa: ANN401 (any contender's Store)
+    """Do a task and return its seconds: of all rows at once, or of one on average."""
+    method = getattr(store, task)
+    texts = [f"Hello, World! {number}" for number in range(count)]
+    if task in {"insert_one", "newest"}:
+        arguments = [(text,) if task == "insert_one" else () for text in texts]
+        method(*arguments[0])
+        start = time.perf_counter()
+        for argument in arguments:
+            method(*argument)
+        return (time.perf_counter() - start) / count
+    start = time.perf_counter()
+    if "stream" in task:
+        method()
+    else:
+        method(texts)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    contender, task, count = sys.argv[1:]
+    store = import_module(contender).Store(os.environ["DATABASE_URL"])
+    seconds = perform(store, task, int(count))
+    print(json.dumps({"seconds": seconds, "megabytes": megabytes()}))

@@ -1,0 +1,230 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["matplotlib>=3.10"]
+# ///
+"""Measure how fast a project is there, beside Django, cookiecutter and a script by hand.
+
+Usage: uv run benchmarks/getting.py [--quick]
+
+It takes some minutes, and shows what is measured in docs/performance.md. --quick runs everything
+once, and changes nothing. uv's cache is warm after the first run.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from measuring import (
+    UV,
+    Contender,
+    Reach,
+    Sample,
+    commit,
+    copy,
+    environment,
+    result,
+    run,
+    table,
+    take_turns,
+    template,
+    versions,
+)
+from report import show, store
+
+FLOOR, DJANGO, BY_HAND = "copier copy, empty template", "Django", "uv init, by hand"
+CHANGE = ("--data=api=core", "--data=framework=flask")
+SCRIPT = Path(__file__).parent / "contenders" / "bare.py"
+DJANGO_MODEL = """
+from django.db import models
+
+
+class Message(models.Model):
+    message = models.CharField(max_length=255)
+"""
+DJANGO_QUERY = (
+    "from notes.models import Message; "
+    "Message.objects.create(message='Hello, World!'); "
+    "print(Message.objects.get().message)"
+)
+
+
+class Ground:
+    """Templates and programs to measure with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / "work"
+        self.copier = environment(folder / "copier", "copier")
+        self.django = environment(folder / "django", "django")
+        self.cookiecutter = environment(folder / "cookiecutter", "cookiecutter")
+        self.template = template(folder / "template")
+        self.empty = folder / "empty"
+        (self.empty / "template").mkdir(parents=True)
+        (self.empty / "template" / ".gitkeep").touch()
+        (self.empty / "copier.yml").write_text("_subdirectory: template\n")
+        self.empty = commit(self.empty)
+        self.cookie = folder / "cookie"
+        (self.cookie / "{{ cookiecutter.name }}").mkdir(parents=True)
+        (self.cookie / "cookiecutter.json").write_text('{"name": "hello"}\n')
+
+    def fresh(self) -> Path:
+        """Return a new empty folder."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        self.work.mkdir()
+        return self.work
+
+
+def add(*samples: Sample) -> Sample:
+    """Return the time of all and the memory of the largest."""
+    return Sample(sum(each.value for each in samples), max(each.megabytes for each in samples))
+
+
+def copying(ground: Ground, runs: int) -> dict[str, Any]:
+    """Make a project's files."""
+    copier, cookiecutter = ground.copier / "copier", ground.cookiecutter / "cookiecutter"
+    startproject = (ground.django / "django-admin", "startproject", "hello")
+    contenders: dict[str, Contender] = {
+        FLOOR: lambda: copy(copier, ground.empty, ground.fresh() / "hello"),
+        "default project": lambda: copy(copier, ground.template, ground.fresh() / "hello"),
+        "cookiecutter, empty template": lambda: run(
+            cookiecutter, "--no-input", ground.cookie, cwd=ground.fresh()
+        ),
+        "django-admin startproject": lambda: run(*startproject, cwd=ground.fresh()),
+        "uv init": lambda: run(UV, "init", "hello", cwd=ground.fresh()),
+        "python -c 'import copier'": lambda: run(
+            ground.copier / "python", "-c", "import copier", cwd=ground.fresh()
+        ),
+    }
+    samples = take_turns(contenders, runs)
+    return table(samples, {"default project": [Reach(FLOOR, "≤", 1.1)]})
+
+
+def first_row(ground: Ground, runs: int) -> dict[str, Any]:
+    """Get from nothing to a row that a database has returned."""
+    uv_run = (UV, "run", "--quiet")
+
+    def rendered(**answers: str) -> Sample:
+        work = ground.fresh()
+        copied = copy(ground.copier / "copier", ground.template, work / "hello", **answers)
+        printed = run(*uv_run, "hello", cwd=work / "hello")
+        return add(copied, printed)
+
+    def by_hand() -> Sample:
+        work = ground.fresh()
+        made = add(
+            run(UV, "init", "--quiet", "--bare", cwd=work),
+            run(UV, "add", "--quiet", "sqlalchemy", cwd=work),
+        )
+        shutil.copy(SCRIPT, work)
+        return add(made, run(*uv_run, SCRIPT.name, cwd=work, DATABASE_URL="sqlite:///hello.db"))
+
+    def django() -> Sample:
+        work = ground.fresh()
+        manage = (*uv_run, "manage.py")
+        made = add(
+            run(UV, "init", "--quiet", "--bare", cwd=work),
+            run(UV, "add", "--quiet", "django", cwd=work),
+            run(*uv_run, "django-admin", "startproject", "hello", ".", cwd=work),
+            run(*manage, "startapp", "notes", cwd=work),
+        )
+        (work / "notes" / "models.py").write_text(DJANGO_MODEL)
+        settings = work / "hello" / "settings.py"
+        text = settings.read_text()
+        settings.write_text(text.replace("INSTALLED_APPS = [", 'INSTALLED_APPS = ["notes", '))
+        return add(
+            made,
+            run(*manage, "makemigrations", cwd=work),
+            run(*manage, "migrate", cwd=work),
+            run(*manage, "shell", "-c", DJANGO_QUERY, cwd=work),
+        )
+
+    ours = {"default project": {}, "Flask-SQLAlchemy project": {"framework": "flask"}}
+    contenders: dict[str, Contender] = {DJANGO: django, BY_HAND: by_hand} | {
+        name: lambda answers=answers: rendered(**answers) for name, answers in ours.items()
+    }
+    return table(
+        take_turns(contenders, runs),
+        {
+            "default project": [Reach(DJANGO, "≤", 0.65), Reach(BY_HAND, "≤", 1.4)],
+            "Flask-SQLAlchemy project": [Reach(DJANGO, "≤", 0.8)],
+        },
+    )
+
+
+def updating(ground: Ground, counts: list[int], runs: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Update a project to other answers, among few and many files of the user."""
+    copier = ground.copier / "copier"
+
+    def contender(count: int) -> Contender:
+        project = ground.folder / f"project-{count}"
+        copy(copier, ground.template, project)
+        (project / "notes").mkdir()
+        for number in range(count):
+            (project / "notes" / f"{number}.txt").write_text(f"Note {number}\n")
+        commit(project)
+
+        def update() -> Sample:
+            work = ground.fresh() / "hello"
+            run("git", "clone", "--quiet", project, work, cwd=ground.work)
+            return run(copier, "update", "--defaults", "--quiet", *CHANGE, cwd=work)
+
+        return update
+
+    samples = take_turns({f"{count:,} files": contender(count) for count in counts}, runs)
+    points = [
+        (count, median(each.value for each in found))
+        for count, found in zip(counts, samples.values(), strict=True)
+    ]
+    plot = {"x": "files of the user", "y": "seconds", "lines": {"copier update": points}}
+    return table(samples, {}), plot
+
+
+def rendering(ground: Ground, counts: list[int], runs: int) -> dict[str, Any]:
+    """Draw the time of rendering several variants in one process."""
+    script = SCRIPT.with_name("render_variants.py")
+
+    def contender(count: int) -> Contender:
+        command = (ground.copier / "python", script, ground.template)
+        return lambda: run(*command, ground.fresh() / "variants", str(count), cwd=ground.work)
+
+    samples = take_turns({str(count): contender(count) for count in counts}, runs)
+    points = [
+        (count, median(each.value for each in found))
+        for count, found in zip(counts, samples.values(), strict=True)
+    ]
+    return {"x": "variants rendered in one process", "y": "seconds", "lines": {"copier": points}}
+
+
+def main() -> None:
+    """Measure, store and show."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="run everything once")
+    quick = parser.parse_args().quick
+    with TemporaryDirectory() as folder:
+        ground = Ground(Path(folder))
+        update, plot = updating(ground, [10, 1000, 10_000], 1 if quick else 5)
+        tables = {
+            "copy": copying(ground, 1 if quick else 15),
+            "first": first_row(ground, 1 if quick else 7),
+            "update": update,
+        }
+        plots = {
+            "files": plot,
+            "variants": rendering(ground, [1, 2, 5, 10, 20], 1 if quick else 3),
+        }
+        found = [
+            *versions(ground.copier, "Copier"),
+            *versions(ground.cookiecutter, "cookiecutter"),
+            *versions(ground.django, "Django"),
+        ]
+        measured = result(tables, plots, found)
+    show(measured)
+    if not quick:
+        store("getting", measured)
+
+
+if __name__ == "__main__":
+    main()

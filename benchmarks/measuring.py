@@ -1,0 +1,159 @@
+"""What the benchmarks share: environments of their own, turns, and what comes out.
+
+Every contender is a program that runs in a process of its own, in an environment that uv makes
+from the package index. Contenders take turns, so that a machine that slows down slows all of
+them down; what counts is the ratio within a turn.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+UV = os.environ.get("UV", "uv")  # set by uv run
+
+
+class Sample(NamedTuple):
+    """What one run took: seconds, or requests per second, and memory."""
+
+    value: float
+    megabytes: float
+
+
+class Reach(NamedTuple):
+    """A bound of the ratio to another contender, such as <= 1.1."""
+
+    other: str
+    sign: str
+    bound: float
+
+
+Contender = Callable[[], Sample]
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> Sample:
+    """Run a program to its end and measure all of it."""
+    mine = {"DATABASE_URL", "PYTHONPATH", "UV", "VIRTUAL_ENV"}
+    clean = {name: value for name, value in os.environ.items() if name not in mine}
+    start = time.perf_counter()
+    with (cwd / "output.txt").open("w") as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=cwd,
+            env=clean | env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{(cwd / 'output.txt').read_text()}")
+    return Sample(seconds, usage.ru_maxrss / (1024 if sys.platform == "linux" else 1024**2))
+
+
+def environment(folder: Path, *requirements: str) -> Path:
+    """Make an environment with the requirements and return the folder of its programs."""
+    folder.mkdir(parents=True)
+    run(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv", cwd=folder)
+    programs = folder / "venv" / "bin"
+    install = (UV, "pip", "install", "--quiet", "--compile-bytecode", "--python")
+    run(*install, programs / "python", *requirements, cwd=folder)
+    return programs
+
+
+def versions(programs: Path, *names: str) -> list[str]:
+    """Return the versions of packages in an environment, such as Django 5.2.19."""
+    python = programs / "python"
+    run(UV, "pip", "freeze", "--python", python, cwd=programs.parent)
+    lines = (programs.parent / "output.txt").read_text().splitlines()
+    found = dict(line.lower().split("==") for line in lines if "==" in line)
+    return [f"{name} {found[name.lower()]}" for name in names]
+
+
+def commit(folder: Path) -> Path:
+    """Make a folder a git repository with one commit, and return a packed copy of it."""
+    git = ("git", "-c", "user.name=User", "-c", "user.email=user@example.com", "-C", folder)
+    for command in ("init --initial-branch=main", "add --all", "commit --message Release"):
+        run(*git, *command.split(), cwd=folder.parent)
+    run(*git, "tag", "v1.0.0", cwd=folder.parent)
+    packed = folder.with_name(f"{folder.name}.git")
+    run("git", "clone", "--bare", folder, packed, cwd=folder.parent)
+    return packed
+
+
+def template(folder: Path) -> Path:
+    """Return the template as it stands in the working tree, as the repository of a release."""
+    for name in ("template", "hooks"):
+        shutil.copytree(
+            ROOT / name,
+            folder / name,
+            ignore=shutil.ignore_patterns("__pycache__", ".*_cache"),
+        )
+    for path in ROOT.glob("*.yml"):
+        shutil.copy(path, folder)
+    return commit(folder)
+
+
+def copy(copier: Path, source: Path, folder: Path, **answers: str) -> Sample:
+    """Copy a template, as a user who is asked nothing."""
+    data = [f"--data={name}={value}" for name, value in answers.items()]
+    return run(copier, "copy", "--quiet", "--defaults", *data, source, folder, cwd=folder.parent)
+
+
+def take_turns(contenders: Mapping[str, Contender], runs: int) -> dict[str, list[Sample]]:
+    """Run each contender once to warm up, and then all of them in turns."""
+    samples: dict[str, list[Sample]] = {name: [] for name in contenders}
+    for turn in range(runs + 1):
+        for name, contender in contenders.items():
+            print(f"\r{turn}/{runs} {name:<70.70}", end="", file=sys.stderr, flush=True)
+            sample = contender()
+            if turn:
+                samples[name].append(sample)
+    print(f"\r{'':<76}\r", end="", file=sys.stderr, flush=True)
+    return samples
+
+
+def table(
+    samples: Mapping[str, list[Sample]], reach: Mapping[str, list[Reach]], unit: str = "s"
+) -> dict[str, Any]:
+    """Return a table as it is stored: the first contender is the one to compare with."""
+    rows = [
+        {
+            "what": name,
+            "values": [float(f"{sample.value:.4g}") for sample in found],
+            "megabytes": round(max(sample.megabytes for sample in found)),
+            "reach": reach.get(name, []),
+        }
+        for name, found in samples.items()
+    ]
+    return {"unit": unit, "rows": rows}
+
+
+def processor() -> str:
+    """Return the name of the processor, as far as the system tells."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(": ")[2]
+    return platform.processor() or platform.machine()
+
+
+def result(tables: dict[str, Any], plots: dict[str, Any], versions: list[str]) -> dict[str, Any]:
+    """Return all that was measured, with the day and the machine."""
+    machine = f"{os.cpu_count()} × {processor()}, {platform.system()}"
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{machine}, Python {platform.python_version()}, {', '.join(versions)}",
+        "tables": tables,
+        "plots": plots,
+    }
