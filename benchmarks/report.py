@@ -82,8 +82,15 @@ def store(name: str, result: dict[str, Any]) -> None:
 
     def fill(match: re.Match[str]) -> str:
         start, block, end = match.groups()
-        machine = f"{result['date']}: {result['machine']}."
-        drawn = machine if block == "machine" else draw_table(result["tables"][block])
+        if block == "machine":
+            drawn = f"{result['date']}: {result['machine']}."
+        elif block in result["tables"]:
+            drawn = draw_table(result["tables"][block])
+        elif block in result["plots"]:
+            plot = result["plots"][block]
+            drawn = f"![{plot['y']} by {plot['x']}](performance/{name}-{block}.svg)"
+        else:
+            drawn = "Not measured yet."
         return f"{start}\n{drawn}\n\n{end}"
 
     block = rf"(<!-- measured {name} (\w+) -->\n).*?(<!-- end -->)"
