@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -396,3 +397,11 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
         pytest.skip("A small disk cannot be mounted here.")
     yield Disk(folder)
     subprocess.run([*sudo, "umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let programs hear of Ctrl-C, which they would not if the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -39,6 +39,20 @@ dialect = engine.dialect
 context = dialect.execution_ctx_cls
 assert dialect.insert_returning or dialect.postfetch_lastrowid or "get_lastrowid" in vars(context)
 """
+# What Alembic adds to a database's SQL; KeyError where it has nothing for it.
+ADD_COLUMN = """\
+import sys
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Column, Integer, make_url
+from {package} import db
+
+dialect = db.make_engine(make_url(sys.argv[1])).dialect
+context = MigrationContext.configure(
+    dialect=dialect, opts={{"as_sql": True, "output_buffer": sys.stdout}}
+)
+Operations(context).add_column("messages", Column("number", Integer()))
+"""
 GENERATED = re.compile(
     r"\bid \S+( NOT NULL)? (GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY|IDENTITY|AUTO_INCREMENT)\b"
     r"|\bid (SERIAL|COUNTER)\b|\bid INTEGER DEFAULT nextval\("
@@ -111,9 +125,24 @@ def test_what_is_refused_has_a_reason_and_an_alternative_that_works(name: str) -
 
 
 def compiled(variant: Variant, render: Render, folder: Path) -> Project:
-    project = Project(render(folder / "project", **variant.answers()), DISTRIBUTION)
+    extras = [] if "migrations" in variant.row else ["migrations"]
+    answers = variant.answers() | {"extras": extras}
+    project = Project(render(folder / "project", **answers), DISTRIBUTION)
     project.install()
     return project
+
+
+def check_migrations(variant: Variant, project: Project, url: str, table: str) -> None:
+    """Check that Alembic makes the table as SQLAlchemy does, or that it cannot."""
+    if "migrations" not in variant.row:
+        done = project.run("alembic", "upgrade", "head", "--sql", env={"DATABASE_URL": url})
+        assert table in " ".join(done.stdout.split())
+        return
+    project.pip_install("alembic")
+    program = ADD_COLUMN.format(package=PACKAGE)
+    done = project.run("python", "-c", program, url, check=False)
+    # SAP ASE has ADD without the word COLUMN.
+    assert "KeyError" in done.stderr or "ADD COLUMN number" in done.stdout, done
 
 
 def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
@@ -135,6 +164,7 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
         assert GENERATED.search(table), table
         assert re.search(r"INSERT INTO messages \(\W?message\W?\)", insert), insert
         assert "ORDER BY" in query
+        check_migrations(variant, project, url, table)
         done = project.run(DISTRIBUTION, env={"DATABASE_URL": url}, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert "Traceback" not in done.stderr, done.stderr

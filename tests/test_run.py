@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import URL, create_engine
 
 from conftest import Project, Render, require_system_packages
+from updates import room
 from variants import BARE, DISTRIBUTION, DRIVERS, EMBEDDED, FILES, PACKAGE, VARIANTS, Variant
 
 MESSAGE = "\N{PARTY POPPER} \N{HEBREW LETTER SHIN}'\"; DROP TABLE messages; -- </script>"
@@ -120,18 +121,23 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     default = variant.drivername in BARE.values() and variant.backend not in EMBEDDED
     if variant.row["family"] not in FILES and default:
         project.run("python", *tests)
+    # A driver changes no line: one variant of a room shows that the tests reach every line.
+    is_first = variant == next(other for other in VARIANTS if room(other) == room(variant))
     # SQLAlchemy runs the blocking part of an asyncio project in greenlets.
     concurrency = "greenlet,thread" if variant.row.get("asyncio") else "thread"
+    coverage = ("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}")
     project.run(
         "python",
-        *("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}", *tests),
+        *(coverage if is_first else ()),
+        *tests,
         env={"TEST_DATABASE_URL": test_url.render_as_string(hide_password=False)},
     )
     # The tests leave nothing behind: Copier refuses to update over a file that is not committed.
     left = {path.name for path in folder.iterdir()} - before - {".coverage", test_url.database}
     assert left == set()
-    report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
-    assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
+    if is_first:
+        report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
+        assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
     assert stored(url, project) == ["Hello, World!", MESSAGE]
     for fault, expected in faults(variant, url):
         check_fault(project, fault, expected)
