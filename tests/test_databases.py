@@ -3,7 +3,6 @@
 import pkgutil
 import re
 import socket
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,17 @@ import pytest
 from sqlalchemy import dialects
 
 from conftest import Project, Render, missing
-from variants import BARE, DATABASES, DISTRIBUTION, DRIVERS, EVERY, PACKAGE, REFUSED, Variant
+from variants import (
+    BARE,
+    DATABASES,
+    DISTRIBUTION,
+    DRIVERS,
+    EVERY,
+    PACKAGE,
+    REFUSED,
+    VARIANTS,
+    Variant,
+)
 
 # How the table is made and a message added and read, as SQL of the database.
 COMPILE = """\
@@ -51,15 +60,11 @@ GENERATED = re.compile(
     r"|\(\s*id INTEGER NOT NULL, .* PRIMARY KEY \(id\)"
 )
 # Those that test_run.py executes need no proof here.
+EXECUTED = {variant.drivername for variant in VARIANTS}
 COMPILED = [
     variant
     for variant in EVERY
-    if variant.framework == "plain"
-    and variant.api == "core"
-    and (
-        variant.backend not in {"duckdb", "mariadb", "mysql", "postgresql", "sqlite"}
-        or {"login", "options"} & set(variant.row)
-    )
+    if variant.framework == "plain" and variant.api == "core" and variant.drivername not in EXECUTED
 ]
 SAMPLE = {"cockroachdb+psycopg", "mssql+pymssql", "oracle+oracledb_async"}
 
@@ -148,9 +153,7 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
         port = closed.getsockname()[1]
         end = ("" if "unnamed" in variant.row else "x") + variant.row.get("options", "")
         url = f"{variant.drivername}://nobody:s3cret@127.0.0.1:{port}/{end}"
-        if variant.row["family"] == "sqlite":
-            url = f"{variant.drivername}:///x.db"
-        elif "login" in variant.row:
+        if "login" in variant.row:
             url = f"{variant.drivername}://nobody:s3cret@127.0.0.1/{end}"
             url = re.sub(r"port=\d+", f"port={port}", url)
         done = project.run("python", "-c", COMPILE.format(package=PACKAGE), url, check=False)
@@ -183,13 +186,3 @@ def test_a_sample_of_the_rows_compiles(variant: Variant, render: Render, tmp_pat
 )
 def test_every_other_row_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
     check_row(variant, render, tmp_path)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="The path has forward slashes.")
-def test_sqlcipher_encrypts_the_file(render: Render, tmp_path: Path) -> None:
-    [variant] = (variant for variant in COMPILED if variant.drivername == "sqlite+pysqlcipher")
-    project = compiled(variant, render, tmp_path)
-    env = {"DATABASE_URL": "sqlite+pysqlcipher://:s3cret@/x.db"}
-    for _ in range(2):
-        assert project.run(DISTRIBUTION, env=env).stdout == "Hello, World!\n"
-    assert b"SQLite format" not in (project.folder / "x.db").read_bytes()
