@@ -115,11 +115,11 @@ def take_turns(contenders: Mapping[str, Contender], runs: int) -> dict[str, list
     samples: dict[str, list[Sample]] = {name: [] for name in contenders}
     for turn in range(runs + 1):
         for name, contender in contenders.items():
-            print(f"\r{turn}/{runs} {name:<70.70}", end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(f"\r{turn}/{runs} {name:<70.70}", end="", file=sys.stderr, flush=True)
             sample = contender()
             if turn:
                 samples[name].append(sample)
-    print(f"\r{'':<76}\r", end="", file=sys.stderr, flush=True)
     return samples
 
 

@@ -4,7 +4,7 @@
 # ///
 """Measure how fast rendered projects run, beside the driver alone and other libraries.
 
-Usage: uv run benchmarks/running.py [--quick] [--postgresql URL]
+Usage: uv run benchmarks/running.py [--quick] [--runs N] [--postgresql URL]
 
 It takes about half an hour, and shows what is measured in docs/performance.md. --quick looks
 in a few minutes whether everything works, and changes nothing. The user of the PostgreSQL
@@ -281,6 +281,7 @@ def grow_insert(ground: Ground, sizes: list[int], runs: int) -> dict[str, Any]:
             contenders = {
                 name: ground.measure(module, "insert_many", rows, url, empty=True)
                 for name, module in modules("sqlite").items()
+                if name not in PEERS
             }
             add_points(lines, rows, take_turns(contenders, runs), "value")
     return {"x": "rows inserted", "y": "seconds", "log": True, "lines": lines}
@@ -295,7 +296,7 @@ def grow_stream(ground: Ground, sizes: list[int], runs: int) -> tuple[dict[str, 
             contenders = {
                 name: ground.measure(module, "stream", rows, url)
                 for name, module in modules("sqlite").items()
-                if name in {DRIVER, CORE, ORM}
+                if name not in PEERS
             }
             samples = take_turns(contenders, runs)
         add_points(seconds, rows, samples, "value")
@@ -326,6 +327,7 @@ def main() -> None:
     """Measure, store and show."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few rows, one run")
+    parser.add_argument("--runs", type=int, default=5, help="of each contender: %(default)s")
     parser.add_argument(
         "--postgresql",
         metavar="URL",
@@ -333,7 +335,7 @@ def main() -> None:
         help="a database of a server on which databases can be created: %(default)s",
     )
     options = parser.parse_args()
-    size, runs, seconds = (100, 1, 0.5) if options.quick else (1, 5, 4.0)
+    size, runs, seconds = (100, 1, 0.5) if options.quick else (1, options.runs, 3.0)
     with TemporaryDirectory() as folder:
         ground = Ground(Path(folder), options.postgresql)
         tables: dict[str, Any] = {}
@@ -343,7 +345,7 @@ def main() -> None:
             tables[f"stream_{backend}"] = stream(ground, backend, 1_000_000 // size, runs)
             tables[f"one_{backend}"] = insert_one(ground, backend, runs)
         tables["newest"] = newest(ground, 1000, 1_000_000 // size, runs)
-        tables["process"] = process(ground, runs * 3)
+        tables["process"] = process(ground, runs * 4)
         growth = [rows for rows in (10**3, 10**4, 10**5, 10**6, 10**7) if rows <= 10**7 / size]
         stream_seconds, stream_megabytes = grow_stream(ground, growth[1:], 1)
         plots = {

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -22,7 +23,17 @@ from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
 from serving import Site
-from variants import DISTRIBUTION, FILES, PACKAGE, PROJECT_NAME, ROOT, Variant, sample_url
+from variants import (
+    DISTRIBUTION,
+    DRIVERS,
+    EMBEDDED,
+    FILES,
+    PACKAGE,
+    PROJECT_NAME,
+    ROOT,
+    Variant,
+    sample_url,
+)
 
 UV = uv.find_uv_bin()
 HELP = {
@@ -34,16 +45,25 @@ HELP = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what each file of tests took, on all workers together."""
+    """Print what each file of tests took, on all workers together, and which variants ran."""
     seconds: defaultdict[str, float] = defaultdict(float)
+    executed: defaultdict[str, list[str]] = defaultdict(list)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                seconds[report.nodeid.partition("::")[0]] += report.duration
+                path, _, name = report.nodeid.partition("::")
+                seconds[path] += report.duration
+                if path == "tests/test_run.py" and report.when == "call" and report.passed:
+                    api, framework, drivername = name.partition("[")[2].rstrip("]").split("-")
+                    executed[drivername].append(f"{api}-{framework}")
     terminalreporter.section("seconds, on all workers together")
     for path, duration in sorted(seconds.items(), key=lambda item: -item[1]):
         terminalreporter.write_line(f"{duration:7.1f} {path}")
     terminalreporter.write_line(f"{sum(seconds.values()):7.1f} all")
+    if executed:
+        terminalreporter.section("projects ran on a database through")
+    for drivername, rooms in sorted(executed.items()):
+        terminalreporter.write_line(f"{drivername}: {', '.join(sorted(rooms))}")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -216,7 +236,16 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
     def new_database(drivername: str) -> URL:
         backend = drivername.partition("+")[0]
         if backend in FILES:
-            return URL.create(drivername, database=f"{secrets.token_hex(8)}.{FILES[backend]}")
+            file = URL.create(drivername, database=f"{secrets.token_hex(8)}.{FILES[backend]}")
+            # Without a user, though an empty one, a URL would not show its password.
+            key = secrets.token_hex(8) if "login" in DRIVERS[drivername] else None
+            return file.set(username="", password=key) if key else file
+        if backend in EMBEDDED:
+            path = tmp_path / f"{secrets.token_hex(8)}.{EMBEDDED[backend]}"
+            create_firebird(path)
+            return URL.create(
+                drivername, "SYSDBA", database=path.as_posix(), query={"charset": "UTF8"}
+            )
         if backend == "postgresql":
             manager = request.getfixturevalue("postgresql").database()
         else:
@@ -231,8 +260,23 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
         manager.__exit__(None, None, None)
 
 
+def create_firebird(path: Path) -> None:
+    """Create an empty Firebird database with the engine that a process can have in itself."""
+    program = "import sys\nfrom firebird.driver import create_database\n"
+    program += "create_database(sys.argv[1], user='SYSDBA', charset='UTF8').close()"
+    python = ("run", "--quiet", "--no-project", "--with", "firebird-driver>=2", "python")
+    done = run(UV, *python, "-c", program, path, cwd=path.parent, check=False)
+    if done.returncode:
+        missing(
+            "Firebird's engine is not installed. Debian and Ubuntu have it in the package "
+            f"firebird3.0-server-core.\n{done.stderr}"
+        )
+
+
 def require_system_packages(variant: Variant) -> None:
     """Skip a driver that is built on this machine where what it needs is missing."""
+    if variant.backend in EMBEDDED:
+        return
     if "system" in variant.row and shutil.which("mariadb_config") is None:
         missing(f"{variant.drivername} needs libmariadb-dev and a compiler.")
 
@@ -353,3 +397,11 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disk]:
         pytest.skip("A small disk cannot be mounted here.")
     yield Disk(folder)
     subprocess.run([*sudo, "umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let programs hear of Ctrl-C, which they would not if the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

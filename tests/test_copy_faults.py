@@ -141,6 +141,7 @@ def test_a_copy_to_a_full_disk(copy: Copy, disk: Disk, try_again: Again) -> None
     try_again(folder)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_copy_that_is_stopped_in_the_middle(
     stop: signal.Signals, copy: Copy, folder: Path, try_again: Again

@@ -350,18 +350,6 @@ def commands(project: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_what_the_answer_asks_of_the_server_is_asked_of_the_container(
-    render: Render, tmp_path: Path
-) -> None:
-    option = "options=-c%20default_transaction_isolation%3Dserializable"
-    url = f"postgresql://u@h/x?sslmode=require&{option}&application_name=x"
-    project = render(tmp_path / "project", database_url=url, extras=EXTRAS)
-    for name in ("compose.yaml", ".devcontainer/compose.yaml", ".github/workflows/ci.yml"):
-        found = re.findall(r"postgresql\+psycopg://\S+", (project / name).read_text())
-        assert found, name
-        assert all(text.endswith(f":5432/app?{option}") for text in found), name
-
-
 @SHELL
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
 def test_what_the_workflows_run_passes(

@@ -320,6 +320,7 @@ def wait_until_it_waits(process: "subprocess.Popen[bytes]", url: URL) -> None:
         ("orm", "flask", "sqlite"),
     ],
 )
+@pytest.mark.usefixtures("interruptible")
 def test_a_command_that_waits_can_be_stopped(
     api: str, framework: str, drivername: str, sites: Sites, tmp_path: Path
 ) -> None:
@@ -340,13 +341,16 @@ def test_a_command_that_waits_can_be_stopped(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         ) as process:
-            wait_until_it_waits(process, near)
-            process.send_signal(signal.SIGINT)
-            if backend == "sqlite":
-                # Python hears of the signal when SQLite has stopped waiting, 15 seconds at most.
-                time.sleep(0.5)
-                connection.exec_driver_sql(UNLOCK[backend])
-            output, errors = process.communicate(timeout=30)
+            try:
+                wait_until_it_waits(process, near)
+                process.send_signal(signal.SIGINT)
+                if backend == "sqlite":
+                    # Python hears of it when SQLite has stopped waiting, in 15 seconds at most.
+                    time.sleep(0.5)
+                    connection.exec_driver_sql(UNLOCK[backend])
+                output, errors = process.communicate(timeout=30)
+            finally:
+                process.kill()
         if backend != "sqlite":
             connection.exec_driver_sql(UNLOCK[backend])
     assert (process.returncode, output) == (130, b"")

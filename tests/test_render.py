@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import yaml
 from pytest_copie.plugin import Copie
+from sqlalchemy import make_url
 
 from conftest import UV, Render, run
 from updates import room
@@ -21,6 +22,7 @@ from variants import (
     APIS,
     BARE,
     DISTRIBUTION,
+    FRAMEWORKS,
     PACKAGE,
     PROJECT_NAME,
     RENDERED,
@@ -327,6 +329,38 @@ def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
             for text in (once, again)
         )
         assert kept == changed
+
+
+def test_a_container_has_the_isolation_level_of_the_answer(render: Render, tmp_path: Path) -> None:
+    url = f"postgresql://localhost/x?sslmode=require&{SERIALIZABLE}"
+    folder = render(tmp_path / "hello", database_url=url, extras=["docker"])
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    given = make_url(services["app"]["environment"]["DATABASE_URL"])
+    # The database of the container has no certificate.
+    assert given.query == {"options": "-c default_transaction_isolation=serializable"}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_driver_without_its_library_is_told_how_to_get_it(
+    render: Render, tmp_path: Path, framework: str
+) -> None:
+    url = "mysql+mysqldb://localhost/x"
+    folder = render(tmp_path / "hello", project_name="hello", framework=framework, database_url=url)
+    reason = "libmariadb.so.3: cannot open shared object file: No such file or directory"
+    (folder / "src" / "MySQLdb.py").write_text(f"raise ImportError({reason!r})\n")
+    done = run(
+        *(sys.executable, "-m", "hello"),
+        cwd=folder,
+        env={"PYTHONPATH": "src", "DATABASE_URL": url},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"hello: The database driver cannot be loaded: {reason}. It needs, once: "
+        "apt install gcc pkg-config python3-dev libmariadb-dev (Debian or Ubuntu), "
+        "dnf install gcc pkgconf-pkg-config python3-devel mariadb-connector-c-devel (Fedora), "
+        "brew install pkgconf mariadb-connector-c (macOS)\n"
+    )
 
 
 def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> None:

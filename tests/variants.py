@@ -45,6 +45,8 @@ BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
 REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
 FILES = {"duckdb": "duckdb", "sqlite": "db"}
+# Embedded in the tests with an absolute path, though their URL is one of a server.
+EMBEDDED = {"firebird": "fdb"}
 
 
 def sample_url(name: str, package: str = PACKAGE) -> str:
@@ -99,6 +101,16 @@ VARIANTS = [
     for variant in EVERY
     if variant.backend in {"duckdb", "mariadb", "mysql", "postgresql", "sqlite"}
     and not {"login", "options"} & set(variant.row)
+]
+# What these add is their driver: each answer once.
+VARIANTS += [
+    variant
+    for variant in EVERY
+    if str(variant)
+    in {
+        *("core-plain-sqlite+pysqlcipher", "orm-flask-sqlite+pysqlcipher"),
+        *("orm-plain-firebird+firebird", "core-flask-firebird+firebird"),
+    }
 ]
 
 

@@ -2,7 +2,7 @@
 
 from hello.db import database_url, make_engine
 from hello.messages import add_message, add_messages, latest_messages, stream_messages
-from hello.tables import create_tables
+from hello.schema import ensure_tables
 
 
 class Store:
@@ -10,7 +10,7 @@ class Store:
 
     def __init__(self, _url: str) -> None:
         self.engine = make_engine(database_url())
-        create_tables(self.engine)
+        ensure_tables(self.engine)
 
     def insert_many(self, texts: list[str]) -> None:
         """Add many messages in one transaction."""
