@@ -340,10 +340,10 @@ def main() -> None:
         ground = Ground(Path(folder), options.postgresql)
         tables: dict[str, Any] = {}
         for backend in BACKENDS:
-            tables |= page(ground, backend, seconds, runs)
             tables[f"insert_{backend}"] = insert(ground, backend, 100_000 // size, runs)
             tables[f"stream_{backend}"] = stream(ground, backend, 1_000_000 // size, runs)
             tables[f"one_{backend}"] = insert_one(ground, backend, runs)
+            tables |= page(ground, backend, seconds, runs)
         tables["newest"] = newest(ground, 1000, 1_000_000 // size, runs)
         tables["process"] = process(ground, runs * 4)
         growth = [rows for rows in (10**3, 10**4, 10**5, 10**6, 10**7) if rows <= 10**7 / size]

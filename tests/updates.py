@@ -206,7 +206,10 @@ Pair = tuple[str, str]
 
 def changes(pair: Pair) -> set[str]:
     """Return what a switch does to every question, and the sets that it leaves and reaches."""
-    left, reached = (SETS[name] for name in pair)
+    # What a URL has after its ? makes a set, but not a database of its own.
+    left, reached = (
+        SETS[name] | {"database_url": SETS[name]["database_url"].partition("?")[0]} for name in pair
+    )
     steps = {f"{name}: {left[name]} -> {reached[name]}" for name in left}
     return steps | {f"from {pair[0]}", f"to {pair[1]}"}
 
