@@ -70,6 +70,7 @@ GUARDED = {
     "oracle": ("app", "/opt/oracle/oradata"),
     "postgresql": ("app", "/var/lib/postgresql"),
 }
+SHELL = pytest.mark.skipif(sys.platform == "win32", reason="A runner's shell is a POSIX one.")
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
 
@@ -197,6 +198,16 @@ def check_services(drivername: str, project: Path) -> None:
         assert port.endswith(f":{url.port or url.query['port']}")
 
 
+def check_rights(project: Path) -> None:
+    """Check that the workflow may read the project and that its steps cannot do more."""
+    workflow = read_yaml(project / ".github/workflows/ci.yml")
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "permissions" not in job
+        [checkout] = [step for step in job["steps"] if "checkout" in step.get("uses", "")]
+        assert checkout["with"]["persist-credentials"] == "false"
+
+
 def interpolate(text: str, env: dict[str, str]) -> str:
     """Return the text with its variables as docker compose fills them in."""
 
@@ -303,6 +314,7 @@ def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_
         projects.append(project)
         check_form(project)
         check_services(name, project)
+        check_rights(project)
         check_compose(name, project)
         check_devcontainer(name, project)
         # The commits of actions that this repository uses itself.
@@ -338,6 +350,7 @@ def commands(project: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+@SHELL
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
 def test_what_the_workflows_run_passes(
     variant: str,
@@ -373,6 +386,7 @@ def test_what_the_workflows_run_passes(
     assert git(checkout.folder, "status", "--porcelain") == "?? uv.lock\n"
 
 
+@SHELL
 def test_pre_commit_checks_a_commit_with_the_tools_of_the_project(
     check_out: Callable[..., Checkout], tmp_path: Path
 ) -> None:
