@@ -103,7 +103,6 @@ def test_no_section_is_left_out() -> None:
         "Resolve conflicts",
         "Bring back a deleted file",
         "Go back",
-        "Try a copy again",
         "Rename the project",
     ]
 
