@@ -181,7 +181,7 @@ def room(variant: Variant) -> tuple[Any, ...]:
 
 
 def answer_sets() -> dict[str, Answers]:
-    """Return one set of answers for every room of the template, and some with all extras."""
+    """Return one set of answers for every room of the template, without extras."""
     variants: dict[tuple[Any, ...], Variant] = {}
     for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
@@ -189,7 +189,7 @@ def answer_sets() -> dict[str, Answers]:
     for name in RETRIED:
         url = f"{sets[name]['database_url']}{SERIALIZABLE}"
         sets[f"{name}-serializable"] = sets[name] | {"database_url": url}
-    return sets | {f"{name} extras": sets[name] | {"extras": EXTRAS} for name in WITH_EXTRAS}
+    return sets
 
 
 SETS = answer_sets()
@@ -198,9 +198,9 @@ FAMILIES = [
     name
     for name, answers in SETS.items()
     if answers["database_url"].partition(":")[0] in PREFERRED
-    and not answers["extras"]
     and SERIALIZABLE not in answers["database_url"]
 ]
+SETS |= {f"{name} extras": SETS[name] | {"extras": EXTRAS} for name in FAMILIES}
 Pair = tuple[str, str]
 
 
