@@ -185,6 +185,15 @@ class Site:
                 process.terminate()
 
 
+def wait_for_text(log: Path, text: str) -> None:
+    """Wait until a program has printed the text."""
+    for _ in range(600):
+        if text in log.read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
 def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until a server listens on the port. It need not have answered yet."""
     for _ in range(300):

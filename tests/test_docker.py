@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from fnmatch import fnmatch
 from http.client import HTTPConnection
@@ -19,7 +18,7 @@ import yaml
 from sqlalchemy import URL
 
 from conftest import UV, Render, run
-from serving import FORM, Client, free_port, stored, wait_for
+from serving import FORM, Client, free_port, stored, wait_for, wait_for_text
 from updates import SETS
 from variants import PACKAGE
 
@@ -140,15 +139,6 @@ def image(render: Render, tmp_path: Path) -> Callable[..., Image]:
         return built
 
     return image
-
-
-def wait_for_text(log: Path, text: str) -> None:
-    """Wait until a program has printed the text."""
-    for _ in range(600):
-        if text in log.read_text():
-            return
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
 
 
 def test_the_server_of_the_image_ends_what_it_has_begun(

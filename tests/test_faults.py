@@ -25,6 +25,7 @@ from serving import (
     free_port,
     processes,
     stored,
+    wait_for_text,
     wait_until_it_works,
 )
 from variants import APIS, DISTRIBUTION
@@ -269,14 +270,6 @@ def test_a_server_that_ends_before_a_page_commits_acknowledges_what_is_there(
     assert stored(url, tmp_path) == acknowledged
     with site.start(url, tmp_path) as service, service.client() as client:
         check_works(client, url, tmp_path)
-
-
-def wait_for_text(log: Path, text: str) -> None:
-    for _ in range(600):
-        if text in log.read_text():
-            return
-        time.sleep(0.05)
-    raise AssertionError(log.read_text())
 
 
 LOCK = {
