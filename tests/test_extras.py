@@ -16,7 +16,18 @@ from sqlalchemy import URL, make_url
 from conftest import UV, Render, run
 from test_migrations import alembic
 from test_render import check_form, files
-from updates import IDENTITY, SETS, WITH_EXTRAS, git, track
+from updates import (
+    BRANCH,
+    IDENTITY,
+    SETS,
+    WITH_EXTRAS,
+    commit_all,
+    copy,
+    git,
+    track,
+    tree,
+    update,
+)
 from variants import (
     BARE,
     DISTRIBUTION,
@@ -28,6 +39,8 @@ from variants import (
     ROOT,
     sample_url,
 )
+
+pytest_plugins = ["update_fixtures"]
 
 Extras = tuple[str, ...]
 
@@ -427,6 +440,25 @@ def test_a_project_with_extras_is_typed_and_runs(
     said = checkout.run(*uv_run, "pytest", env={"TEST_DATABASE_URL": test_url})
     assert re.search(r"\d+ passed", said)
     assert "skipped" not in said
+
+
+@pytest.mark.parametrize("variant", WITH_EXTRAS)
+def test_an_extra_is_switched_on_and_off(
+    variant: str,
+    repository: Path,
+    project: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    folder = project(variant)
+    chosen = EXTRAS if ALL else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    for extras in [*([extra] for extra in chosen), []]:
+        answers = SETS[variant] | {"extras": extras}
+        wanted = copy(repository, tmp_path / "-".join(["wanted", *extras]), answers, BRANCH)
+
+        update(folder, answers, BRANCH)
+
+        assert tree(folder) == tree(wanted), extras
+        commit_all(folder)
 
 
 @SHELL
