@@ -26,7 +26,7 @@ from variants import (
 # How the table is made and a message added and read, as SQL of the database.
 COMPILE = """\
 import sys
-from sqlalchemy import Identity, insert, make_url, select
+from sqlalchemy import insert, make_url, select
 from sqlalchemy.schema import CreateTable
 from {package} import db
 from {package}.tables import messages
@@ -37,7 +37,8 @@ for statement in (CreateTable(messages), insert(messages).values(message="x"), q
     print(" ".join(str(statement.compile(dialect=engine.dialect)).split()))
 dialect = engine.dialect
 context = dialect.execution_ctx_cls
-assert dialect.insert_returning or dialect.postfetch_lastrowid or "get_lastrowid" in vars(context)
+told = dialect.insert_returning or dialect.postfetch_lastrowid or "get_lastrowid" in vars(context)
+assert told or messages.c.id.default is not None
 """
 # What Alembic adds to a database's SQL; KeyError where it has nothing for it.
 ADD_COLUMN = """\
@@ -59,6 +60,8 @@ GENERATED = re.compile(
     # SQLite's rowid.
     r"|\(\s*id INTEGER NOT NULL, .* PRIMARY KEY \(id\)"
 )
+# A 64-bit integer that nothing fills but the project.
+MADE = re.compile(r"\W?id\W? (BIGINT|LONG)( NOT NULL)?,")
 # Those that test_run.py executes need no proof here.
 EXECUTED = {variant.drivername for variant in VARIANTS}
 COMPILED = [
@@ -161,8 +164,14 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
             missing(f"{variant.drivername} needs {variant.row['system']}.")
         assert done.returncode == 0, done.stderr
         table, insert, query = done.stdout.splitlines()[-3:]
-        assert GENERATED.search(table), table
-        assert re.search(r"INSERT INTO messages \(\W?message\W?\)", insert), insert
+        columns = r"\W?message\W?"
+        if "made_ids" in variant.row:
+            assert not GENERATED.search(table), table
+            assert MADE.search(table), table
+            columns = rf"\W?id\W?, {columns}"
+        else:
+            assert GENERATED.search(table), table
+        assert re.search(rf"INSERT INTO \W?messages\W? \({columns}\)", insert), insert
         assert "ORDER BY" in query
         check_migrations(variant, project, url, table)
         done = project.run(DISTRIBUTION, env={"DATABASE_URL": url}, check=False)

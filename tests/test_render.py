@@ -65,6 +65,7 @@ MIGRATIONS = {
     f"src/{PACKAGE}/migrations/versions/0001_create_messages.py",
     "tests/test_migrations.py",
 }
+MADE_IDS = {f"src/{PACKAGE}/ids.py", "tests/test_ids.py"}
 RETRIES = {f"src/{PACKAGE}/transactions.py", "tests/test_transactions.py"}
 SERIALIZABLE = "options=-c%20default_transaction_isolation%3Dserializable"
 GALERA = "init_command=SET%20wsrep_sync_wait%3D1"
@@ -133,6 +134,8 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     owned = OWNED[variant.api] | OWNED[variant.framework]
     if variant.row.get("retries"):
         owned |= RETRIES
+    if variant.row.get("made_ids"):
+        owned |= MADE_IDS
     if "migrations" in variant.extras:
         owned = (owned | MIGRATIONS) - {"tests/test_models.py", "tests/test_tables.py"}
     assert set(files(project)) == COMMON | owned

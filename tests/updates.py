@@ -10,7 +10,7 @@ from typing import Any
 
 import copier
 
-from variants import EXTRAS, ROOT, VARIANTS, Variant
+from variants import EVERY, EXTRAS, ROOT, VARIANTS, Variant
 
 Answers = dict[str, Any]
 Tree = dict[str, tuple[bytes, bool]]
@@ -177,13 +177,15 @@ def snapshot(folder: Path) -> Path:
 def room(variant: Variant) -> tuple[Any, ...]:
     """Return what decides which files a variant has."""
     row = variant.row
-    return variant.api, variant.framework, row["family"], row.get("asyncio", False), variant.extras
+    kind = row["family"], row.get("asyncio", False), row.get("made_ids", False), "table" in row
+    return variant.api, variant.framework, *kind, variant.extras
 
 
 def answer_sets() -> dict[str, Answers]:
     """Return one set of answers for every room of the template, without extras."""
     variants: dict[tuple[Any, ...], Variant] = {}
-    for variant in sorted(VARIANTS, key=lambda variant: variant.drivername not in PREFERRED):
+    known = [*VARIANTS, *(variant for variant in EVERY if "made_ids" in variant.row)]
+    for variant in sorted(known, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
     sets = {str(variant): variant.answers() for variant in variants.values()}
     for name in RETRIED:
@@ -200,7 +202,9 @@ FAMILIES = [
     if answers["database_url"].partition(":")[0] in PREFERRED
     and SERIALIZABLE not in answers["database_url"]
 ]
-SETS |= {f"{name} extras": SETS[name] | {"extras": EXTRAS} for name in FAMILIES}
+# With migrations, the ids that a project makes have files of their own.
+MADE_IDS = ["core-plain-redshift+psycopg2", "orm-flask-redshift+psycopg2"]
+SETS |= {f"{name} extras": SETS[name] | {"extras": EXTRAS} for name in FAMILIES + MADE_IDS}
 Pair = tuple[str, str]
 
 

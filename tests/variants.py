@@ -118,7 +118,8 @@ def pick_to_read() -> list[Variant]:
     """Return every room for one driver of each kind, and one variant for each other driver."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for name, row in DRIVERS.items():
-        groups.setdefault((row["family"], "asyncio" in row, "retries" in row), []).append(name)
+        kind = row["family"], "asyncio" in row, "retries" in row, "made_ids" in row, "table" in row
+        groups.setdefault(kind, []).append(name)
     picked = []
     for first, *others in groups.values():
         picked += [variant for variant in EVERY if variant.drivername == first]
@@ -130,11 +131,12 @@ def pick_to_read() -> list[Variant]:
 
 def pick_migrations() -> list[Variant]:
     """Return one variant with migrations for each way to run them, and each kind of project."""
-    ways: dict[tuple[str, bool], Variant] = {}
+    ways: dict[tuple[str, bool, bool], Variant] = {}
     kinds = cycle(product(APIS, FRAMEWORKS))
     for name, row in DRIVERS.items():
         backend = name.partition("+")[0]
-        way = "postgresql" if backend == "postgresql" else row["family"], "asyncio" in row
+        family = "postgresql" if backend == "postgresql" else row["family"]
+        way = family, "asyncio" in row, "made_ids" in row
         if way not in ways and "migrations" not in row:
             api, framework = next(kinds)
             framework = "plain" if "flask" in row else framework
