@@ -246,6 +246,9 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cal
             return file.set(username="", password=key) if key else file
         if backend in EMBEDDED:
             path = tmp_path / f"{secrets.token_hex(8)}.{EMBEDDED[backend]}"
+            if backend == "clickhousedb":
+                query = {"interface": "chdb", "path": path.as_posix()}
+                return URL.create(drivername, database="default", query=query)
             create_firebird(path)
             return URL.create(
                 drivername, "SYSDBA", database=path.as_posix(), query={"charset": "UTF8"}
@@ -279,6 +282,8 @@ def create_firebird(path: Path) -> None:
 
 def require_system_packages(variant: Variant) -> None:
     """Skip a driver that is built on this machine where what it needs is missing."""
+    if variant.backend == "clickhousedb" and sys.platform == "win32":
+        missing("chDB, ClickHouse in a process, does not run on Windows.")
     if variant.backend in EMBEDDED:
         return
     if "system" in variant.row and shutil.which("mariadb_config") is None:

@@ -127,6 +127,7 @@ BAD_URLS = {
     "duckdb:///md:hello": "A DuckDB file ends in .duckdb or .db",
     "sqlite+pysqlcipher://:secret@/hello.db": "has a password in it",
     "oracle+oracledb://user:secret@localhost/?service_name=FREEPDB1": "has a password in it",
+    "clickhousedb:///default?path=x&interface=chdb": "interface=chdb in a URL asks",
     "databricks://localhost/x?access_token=secret": "Databricks generates ids",
     "sqlite:///" + "x" * 250 + ".db": "at most 250 characters",
 }

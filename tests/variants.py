@@ -46,7 +46,7 @@ REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
 FILES = {"duckdb": "duckdb", "sqlite": "db"}
 # Embedded in the tests with an absolute path, though their URL is one of a server.
-EMBEDDED = {"firebird": "fdb"}
+EMBEDDED = {"clickhousedb": "chdb", "firebird": "fdb"}
 
 
 def sample_url(name: str, package: str = PACKAGE) -> str:
@@ -102,11 +102,12 @@ VARIANTS = [
     if variant.backend in {"duckdb", "mariadb", "mysql", "postgresql", "sqlite"}
     and not {"login", "options"} & set(variant.row)
 ]
-# What these add is their driver: each answer once.
+# What these add is their driver: each answer once. ClickHouse has a room of its own.
 VARIANTS += [
     variant
     for variant in EVERY
-    if str(variant)
+    if variant.drivername == "clickhousedb+connect"
+    or str(variant)
     in {
         *("core-plain-sqlite+pysqlcipher", "orm-flask-sqlite+pysqlcipher"),
         *("orm-plain-firebird+firebird", "core-flask-firebird+firebird"),
