@@ -255,7 +255,11 @@ def test_mypy_finds_nothing_in_any_variant(everything: Path, tmp_path: Path) -> 
 
 
 def test_pyright_finds_nothing_in_any_room(everything: Path) -> None:
-    rooms = {room(variant): str(variant) for variant in RENDERED}.values()
+    rooms = {
+        # Migrations have rooms of their own, which are all among what is rendered.
+        str(variant) if variant.extras else room(variant): str(variant)
+        for variant in RENDERED
+    }.values()
     config = everything / "pyrightconfig.json"
     environments = [{"root": name, "extraPaths": [f"{name}/src"]} for name in rooms]
     config.write_text(json.dumps({"include": [*rooms], "executionEnvironments": environments}))
