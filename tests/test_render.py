@@ -273,7 +273,9 @@ def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path
         for name in ("tables.py", "models.py", "messages.py"):
             path = everything / str(variant) / "src" / PACKAGE / name
             if path.exists():
-                key = variant.api, variant.row.get("asyncio", False), variant.extras, name
+                row = variant.row
+                ids = row.get("made_ids", False), str(row.get("table")), row.get("import")
+                key = variant.api, row.get("asyncio", False), *ids, variant.extras, name
                 texts[key].add(path.read_bytes())
     assert len(texts) >= 4
     assert {key: len(found) for key, found in texts.items()} == dict.fromkeys(texts, 1)
