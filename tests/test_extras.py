@@ -87,6 +87,10 @@ GUARDED = {
     "oracle": ("app", "/opt/oracle/oradata"),
     "postgresql": ("app", "/var/lib/postgresql"),
 }
+# https://containers.dev/implementors/json_reference/
+COMPOSE = {"dockerComposeFile", "service", "workspaceFolder"}
+IMAGE = {"containerEnv", "image"}
+PROPERTIES = {"customizations", "forwardPorts", "name", "postCreateCommand"}
 SHELL = pytest.mark.skipif(sys.platform == "win32", reason="A runner's shell is a POSIX one.")
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
@@ -320,6 +324,13 @@ def check_devcontainer(drivername: str, project: Path) -> None:
     text = (project / ".devcontainer/devcontainer.json").read_text()
     config = json.loads(text)
     assert json.dumps(config, indent=2) + "\n" == text
+    # No package has the schema. It would see a property that is misspelled, that the way in which
+    # the container is made asks for, or that belongs to the other way.
+    way = COMPOSE if "dockerComposeFile" in config else IMAGE
+    assert way <= config.keys() <= way | PROPERTIES
+    # The port of the page, where there is one, is the one that the README names.
+    ports = re.findall(r"http://127\.0\.0\.1:(5\d+)", (project / "README.md").read_text())
+    assert config.get("forwardPorts", []) == [int(port) for port in ports]
     assert config["postCreateCommand"].endswith("pip install 'uv>=0.13,<0.14' && uv sync")
     needed = DRIVERS[drivername].get("system", {}).get("Debian or Ubuntu", "")
     assert all(word in config["postCreateCommand"] for word in needed.split()[2:])
