@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -124,6 +125,33 @@ def test_a_page_that_finds_every_connection_in_use(sites: Sites, tmp_path: Path)
         assert [visit.result()[0].status for visit in visits].count(200) == 15
         wait_until_it_works(service)
         assert len(sessions(url)) <= 5
+
+
+@pytest.mark.parametrize(
+    ("api", "drivername", "option"),
+    [
+        ("core", "postgresql+psycopg", "connect_timeout"),
+        ("orm", "mysql+pymysql", "read_timeout"),
+    ],
+)
+def test_a_server_that_takes_connections_and_says_nothing(
+    api: str, drivername: str, option: str, make_site: MakeSite, tmp_path: Path
+) -> None:
+    site = make_site(api, "flask", drivername)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = URL.create(drivername, "nobody", SECRET, "127.0.0.1", silent.getsockname()[1], "x")
+        # Without the option both would wait for minutes, and the test would not.
+        url = url.set(query={option: "2"})
+        check_command_fails(site, url, tmp_path)
+        with site.start(url, tmp_path) as service, ThreadPoolExecutor(8) as clients:
+            for reply in clients.map(lambda _: ask(service), range(8)):
+                check_unavailable(reply)
+            assert SECRET not in service.log.read_text()
+
+
+def ask(service: Service) -> Reply:
+    with service.client() as client:
+        return client.get()
 
 
 @pytest.mark.parametrize("api", APIS)
