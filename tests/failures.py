@@ -16,11 +16,13 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
-from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
+
+if TYPE_CHECKING:  # a blocking project has no greenlet, which it wants
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
 ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
@@ -85,7 +87,7 @@ def meet(engine: Engine, visit: Callable[[], None]) -> None:
     attempt(exhaust, engine, visit)
 
 
-async def meet_in_a_loop(engine: AsyncEngine) -> None:
+async def meet_in_a_loop(engine: "AsyncEngine") -> None:
     """Meet it with an asyncio driver, and leave no connection to a loop that is closed."""
     await greenlet_spawn(meet, engine.sync_engine, lambda: None)
     await engine.dispose()
