@@ -111,7 +111,7 @@ def test_a_row_says_one_of_three_things(name: str) -> None:
     if "use" in row:
         assert set(row) == {"use"}
         assert row["use"] in DRIVERS
-        assert row["use"].startswith((f"{name}+", "db2+"))
+        assert row["use"].startswith((f"{name}+", "db2+", "yql+"))
     if "family" in row:
         assert all(re.search(r">=\d", requirement) for requirement in row["requires"])
         assert row["requires"] == sorted(row["requires"])
@@ -154,11 +154,12 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        end = ("" if "unnamed" in variant.row else "x") + variant.row.get("options", "")
-        url = f"{variant.drivername}://nobody:s3cret@127.0.0.1:{port}/{end}"
-        if "login" in variant.row:
-            url = f"{variant.drivername}://nobody:s3cret@127.0.0.1/{end}"
-            url = re.sub(r"port=\d+", f"port={port}", url)
+        database = f"{variant.row['catalog']}/x" if "catalog" in variant.row else "x"
+        end = ("" if "unnamed" in variant.row else database) + variant.row.get("options", "")
+        user = "nobody:s3cret@" if "@" in variant.row.get("login", "@") else ""
+        place = "127.0.0.1" if "port=" in end else f"127.0.0.1:{port}"
+        end = re.sub(r"port=\d+", f"port={port}", end)
+        url = f"{variant.drivername}://{user}{place}/{end}"
         done = project.run("python", "-c", COMPILE.format(package=PACKAGE), url, check=False)
         if done.returncode and "system" in variant.row and "ImportError: lib" in done.stderr:
             missing(f"{variant.drivername} needs {variant.row['system']}.")

@@ -73,6 +73,8 @@ GALERA = "init_command=SET%20wsrep_sync_wait%3D1"
 REFUSING = {
     "cockroachdb://localhost/x": True,
     "cockroachdb+asyncpg://localhost/x": True,
+    "auroradsql://localhost/x": True,
+    "ydb_async://localhost/x": True,
     "singlestoredb://localhost/x": True,
     f"postgresql://localhost/x?sslmode=require&{SERIALIZABLE}": True,
     "postgresql+psycopg2://localhost/x?options=-cdefault_transaction_isolation=serializable": True,

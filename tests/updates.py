@@ -37,6 +37,8 @@ RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
 # Copier as it is without a user's settings.
 COPIER = os.environ | {"COPIER_SETTINGS_PATH": os.devnull, "NO_COLOR": "1"}
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]
+# The project makes the ids for these, and DATABASE_URL cannot leave the driver out for the last.
+MADE_IDS = ["core-plain-redshift+psycopg2", "orm-flask-redshift+psycopg2", "orm-plain-crate"]
 # The sets of answers that every extra is switched on and off in.
 WITH_EXTRAS = [
     "core-flask-mysql+pymysql",
@@ -177,14 +179,14 @@ def snapshot(folder: Path) -> Path:
 def room(variant: Variant) -> tuple[Any, ...]:
     """Return what decides which files a variant has."""
     row = variant.row
-    kind = row["family"], row.get("asyncio", False), row.get("made_ids", False), "table" in row
-    return variant.api, variant.framework, *kind, variant.extras
+    kind = (key in row for key in ("asyncio", "hosted", "made_ids", "retries", "table"))
+    return variant.api, variant.framework, row["family"], *kind, variant.extras
 
 
 def answer_sets() -> dict[str, Answers]:
     """Return one set of answers for every room of the template, without extras."""
     variants: dict[tuple[Any, ...], Variant] = {}
-    known = [*VARIANTS, *(variant for variant in EVERY if "made_ids" in variant.row)]
+    known = VARIANTS + [variant for variant in EVERY if str(variant) in MADE_IDS]
     for variant in sorted(known, key=lambda variant: variant.drivername not in PREFERRED):
         variants.setdefault(room(variant), variant)
     sets = {str(variant): variant.answers() for variant in variants.values()}
@@ -203,8 +205,7 @@ FAMILIES = [
     and SERIALIZABLE not in answers["database_url"]
 ]
 # With migrations, the ids that a project makes have files of their own.
-MADE_IDS = ["core-plain-redshift+psycopg2", "orm-flask-redshift+psycopg2"]
-SETS |= {f"{name} extras": SETS[name] | {"extras": EXTRAS} for name in FAMILIES + MADE_IDS}
+SETS |= {f"{name} extras": SETS[name] | {"extras": EXTRAS} for name in FAMILIES + MADE_IDS[:2]}
 Pair = tuple[str, str]
 
 

@@ -54,7 +54,8 @@ def sample_url(name: str, package: str = PACKAGE) -> str:
     row = DATABASES[BARE.get(name, name)]
     if row["family"] in FILES:
         return f"{name}:///{package}.{FILES[row['family']]}"
-    database = "" if "unnamed" in row else package
+    catalog = f"{row['catalog']}/" if "catalog" in row else ""
+    database = "" if "unnamed" in row else f"{catalog}{package}"
     return f"{name}://localhost/{database}{row.get('options', '')}"
 
 
@@ -119,7 +120,8 @@ def pick_to_read() -> list[Variant]:
     """Return every room for one driver of each kind, and one variant for each other driver."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for name, row in DRIVERS.items():
-        kind = row["family"], "asyncio" in row, "retries" in row, "made_ids" in row, "table" in row
+        keys = ("asyncio", "hosted", "made_ids", "retries", "table")
+        kind = row["family"], *(key in row for key in keys)
         groups.setdefault(kind, []).append(name)
     picked = []
     for first, *others in groups.values():
