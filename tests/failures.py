@@ -120,6 +120,16 @@ def meet_in_flask() -> None:
         meet(db.db.engine, visit)
 
 
+def run_command() -> int:
+    """Run the command as Python does, and return its exit code."""
+    try:
+        code: int = command.main()
+    except Exception:  # noqa: BLE001  # whatever it is
+        traceback.print_exc()
+        return 1
+    return code
+
+
 def main() -> None:
     """Meet every fault."""
     del sys.argv[1:]
@@ -129,7 +139,7 @@ def main() -> None:
         os.environ["DATABASE_URL"] = url
         pages.clear()
         with redirect_stderr(io.StringIO()) as said:
-            code = command.main()
+            code = run_command()
         attempt(meet_in_flask if framework == "flask" else meet_alone)
         # What drivers say of connections that they gave up is not the next command's.
         gc.collect()
