@@ -158,6 +158,8 @@ def test_no_command_line_or_end_shows_the_password(
             )
             for _ in range(2)
         ]
+        for process in processes:
+            stack.callback(process.kill)
         connections = [stack.enter_context(silent.accept()[0]) for _ in processes]
         if sys.platform == "linux":
             lines = [Path(f"/proc/{each.pid}/cmdline").read_text() for each in processes]
