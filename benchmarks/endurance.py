@@ -20,7 +20,7 @@ FILES = [TESTS / f"test_{name}.py" for name in ("load", "outages", "faults", "le
 
 def main() -> int:
     """Run the tests one after the other and return pytest's exit code."""
-    command = [sys.executable, "-m", "pytest", "-n0", "-m=not databases", "--durations=0"]
+    command = [sys.executable, "-m", "pytest", "-n0", "-m=not databases", "--durations=0", "-rP"]
     env = os.environ | {"TEST_ENDURANCE": "1"}
     return subprocess.run([*command, *FILES, *sys.argv[1:]], env=env, check=False).returncode
 

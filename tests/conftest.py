@@ -35,6 +35,10 @@ from variants import (
     sample_url,
 )
 
+# What one of the many programs that the tests start has compiled, the next one need not.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 UV = uv.find_uv_bin()
 HELP = {
     "postgresql": "No PostgreSQL server answers at {urls}. Start one with `docker compose up -d` "

@@ -1,5 +1,6 @@
 """What goes wrong with a copy: nothing of the user's is lost, and a second try works."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import copier
 import pytest
 
 from conftest import Disk, Render, unprivileged
-from updates import tree
+from updates import Tree, tree
 
 MINE = {"README.md": "My own text.\n", "src/hello/mine.py": "MINE = 1\n", "empty": ""}
 Process = subprocess.Popen[str]
@@ -71,9 +72,14 @@ Again = Callable[[Path], None]
 
 
 @pytest.fixture
-def try_again(template: Path, render: Render, tmp_path: Path) -> Again:
+def whole(render: Render, tmp_path: Path) -> Tree:
+    """The files of the project."""
+    return tree(render(tmp_path / "whole", project_name="Hello"))
+
+
+@pytest.fixture
+def try_again(template: Path, whole: Tree) -> Again:
     """Copy again as the documents say, and check that the project is there beside my files."""
-    whole = tree(render(tmp_path / "whole", project_name="Hello"))
 
     def try_again(folder: Path) -> None:
         check_mine(folder)
@@ -113,6 +119,20 @@ def test_two_copies_into_one_folder(copy: Copy, folder: Path, try_again: Again) 
     for each in [copy(folder, "--skip=README.md") for _ in range(2)]:
         finish(each)
     try_again(folder)
+
+
+@pytest.mark.parametrize("other", ["Hello", "Other"])
+def test_two_copies_into_one_new_folder(other: str, copy: Copy, folder: Path, whole: Tree) -> None:
+    new = folder / "new"
+    # One that fails deletes the folder, though the other one writes into it.
+    for each in [copy(new), copy(new, f"--data=project_name={other}")]:
+        finish(each)
+    check_mine(folder)
+    if other != "Hello":
+        shutil.rmtree(new, ignore_errors=True)
+    assert finish(copy(new))[0] == 0
+    assert tree(new) == whole
+    check_mine(folder)
 
 
 def test_a_copy_into_a_folder_that_cannot_be_written(

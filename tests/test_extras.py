@@ -14,10 +14,23 @@ import yaml
 from sqlalchemy import URL, make_url
 
 from conftest import UV, Render, run
+from test_migrations import alembic
 from test_render import check_form, files
-from updates import IDENTITY, SETS, WITH_EXTRAS, git, track
+from updates import (
+    BRANCH,
+    IDENTITY,
+    SETS,
+    WITH_EXTRAS,
+    commit_all,
+    copy,
+    git,
+    track,
+    tree,
+    update,
+)
 from variants import (
     BARE,
+    DISTRIBUTION,
     DRIVERS,
     EXTRAS,
     FRAMEWORKS,
@@ -26,6 +39,8 @@ from variants import (
     ROOT,
     sample_url,
 )
+
+pytest_plugins = ["update_fixtures"]
 
 Extras = tuple[str, ...]
 
@@ -36,6 +51,8 @@ OWNED = {
     "gitlab": {".gitlab-ci.yml"},
     "pre-commit": {".pre-commit-config.yaml"},
 }
+# These are other files where there are migrations.
+MIGRATING = ["docker", "pre-commit"]
 # Words that only a project with the extra has, outside of its answers.
 FOREIGN = {
     "migrations": r"(?i)alembic|migrat",
@@ -70,14 +87,41 @@ GUARDED = {
     "oracle": ("app", "/opt/oracle/oradata"),
     "postgresql": ("app", "/var/lib/postgresql"),
 }
+# https://containers.dev/implementors/json_reference/
+COMPOSE = {"dockerComposeFile", "service", "workspaceFolder"}
+IMAGE = {"containerEnv", "image"}
+PROPERTIES = {"customizations", "forwardPorts", "name", "postCreateCommand"}
 SHELL = pytest.mark.skipif(sys.platform == "win32", reason="A runner's shell is a POSIX one.")
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
 
+# In CI every pair in every variant; else each pair in one of them.
+ALL = bool(os.environ.get("CI"))
+
+
+def changing(variant: str) -> Extras:
+    """Return the extras that change a variant's program; the others only add files."""
+    # The server of the image is installed with the project that has a page.
+    return ("migrations", *(("docker",) if "flask" in variant else ()), "pre-commit")
+
+
 def cases(variant: str) -> list[Extras]:
-    """Return the extras of a variant's projects: none, each, all, and a quarter of the pairs."""
+    """Return the extras of a variant's projects: none, each, all, and pairs."""
     alone: list[Extras] = [(extra,) for extra in EXTRAS]
-    return [(), *alone, tuple(EXTRAS), *PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]]
+    pairs = PAIRS if ALL else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    migrating = [("migrations", extra) for extra in MIGRATING]
+    more = [changing(variant), tuple(EXTRAS)]
+    return list(dict.fromkeys([(), *alone, *pairs, *migrating, *more]))
+
+
+def programs() -> list[tuple[str, Extras]]:
+    """Return each program that a variant has with one extra or two; all have tests of their own."""
+    alone = [(variant, (extra,)) for variant in WITH_EXTRAS for extra in changing(variant)]
+    pairs = [
+        (variant, pair) for variant in WITH_EXTRAS for pair in combinations(changing(variant), 2)
+    ]
+    one_of_each = {variant.split("-")[1]: (variant, pair) for variant, pair in reversed(pairs)}
+    return [*alone, *pairs] if ALL else list(one_of_each.values())
 
 
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
@@ -91,15 +135,24 @@ def test_an_extra_adds_its_own_files_and_leaves_the_others_alone(
         )
         for extras in cases(variant)
     }
+    contents = {extras: files(folder) for extras, folder in projects.items()}
     for extras, folder in projects.items():
         # Migrations change how the tables are made, and are tested with them; the others do not.
-        plain = files(projects[("migrations",) if "migrations" in extras else ()])
-        found = files(folder)
+        plain = contents[("migrations",) if "migrations" in extras else ()]
+        found = dict(contents[extras])
         owned = set().union(*(OWNED.get(extra, set()) for extra in extras))
         if "devcontainer" in extras and "sqlite" not in variant:
             owned.add(".devcontainer/compose.yaml")
         assert found.keys() - plain.keys() == owned, extras
         assert {name for name in plain if found[name] != plain[name]} <= SHARED, extras
+        # What is true of a program is true of it beside any other files, and theirs are the same.
+        program = tuple(extra for extra in extras if extra in changing(variant))
+        assert found["pyproject.toml"] == contents[program]["pyproject.toml"], extras
+        for extra in extras:
+            own = [found[name] for name in sorted(OWNED.get(extra, set()))]
+            migrating = extra in MIGRATING and "migrations" in extras
+            alone = contents[("migrations", extra) if migrating else (extra,)]
+            assert own == [alone[name] for name in sorted(OWNED.get(extra, set()))], (extra, extras)
         check_form(folder)
         answers = found.pop(".copier-answers.yml")
         assert yaml.safe_load(answers)["extras"] == list(extras)
@@ -142,7 +195,10 @@ def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[...
 
     def check_out(variant: str, *extras: str) -> Checkout:
         answers = SETS[variant] | {"extras": list(extras or EXTRAS)}
-        return Checkout(render(tmp_path / "project", **answers), environment)
+        checkout = Checkout(render(tmp_path / "project", **answers), environment)
+        # uv run would leave there what only the project before requires.
+        checkout.run("uv", "sync", "--quiet")
+        return checkout
 
     return check_out
 
@@ -268,6 +324,13 @@ def check_devcontainer(drivername: str, project: Path) -> None:
     text = (project / ".devcontainer/devcontainer.json").read_text()
     config = json.loads(text)
     assert json.dumps(config, indent=2) + "\n" == text
+    # No package has the schema. It would see a property that is misspelled, that the way in which
+    # the container is made asks for, or that belongs to the other way.
+    way = COMPOSE if "dockerComposeFile" in config else IMAGE
+    assert way <= config.keys() <= way | PROPERTIES
+    # The port of the page, where there is one, is the one that the README names.
+    ports = re.findall(r"http://127\.0\.0\.1:(5\d+)", (project / "README.md").read_text())
+    assert config.get("forwardPorts", []) == [int(port) for port in ports]
     assert config["postCreateCommand"].endswith("pip install 'uv>=0.13,<0.14' && uv sync")
     needed = DRIVERS[drivername].get("system", {}).get("Debian or Ubuntu", "")
     assert all(word in config["postCreateCommand"] for word in needed.split()[2:])
@@ -348,6 +411,65 @@ def commands(project: Path) -> dict[str, dict[str, str]]:
         for line in gitlab[job]["script"]
     }
     return found
+
+
+@pytest.mark.parametrize(
+    ("variant", "extras"),
+    [pytest.param(*program, id="-".join([program[0], *program[1]])) for program in programs()],
+)
+def test_a_project_with_extras_is_typed_and_runs(
+    variant: str,
+    extras: Extras,
+    check_out: Callable[..., Checkout],
+    new_database: Callable[[str], URL],
+    tmp_path: Path,
+) -> None:
+    checkout = check_out(variant, *extras)
+    _, framework, drivername = variant.split("-")
+    url, test_url = (new_database(drivername).render_as_string(hide_password=False) for _ in "12")
+    env = {"DATABASE_URL": url, "PRE_COMMIT_HOME": str(tmp_path / "home")}
+    uv_run = ("uv", "run", "--quiet")
+    if "migrations" in extras:
+        upgrade = alembic(framework, "upgrade")
+        checkout.run(*uv_run, *upgrade, env=env)
+        # A number as Alembic makes it, which looks like a key.
+        revision = ("--rev-id", "1065981bfc42", "--message", "Nothing yet")
+        checkout.run(*uv_run, *alembic(framework, "revision"), *revision, env=env)
+        checkout.run(*uv_run, *upgrade, env=env)
+    assert checkout.run(*uv_run, DISTRIBUTION, env=env) == "Hello, World!\n"
+    if "pre-commit" in extras:
+        git(checkout.folder, "add", "--all")
+        said = checkout.run(*uv_run, "pre-commit", "run", "--all-files", env=env)
+        assert re.search(r"^mypy\.+Passed$", said, re.MULTILINE)
+    if "docker" in extras:
+        dockerfile = (checkout.folder / "Dockerfile").read_text()
+        [command] = re.findall(r"^CMD (\[.+\])$", dockerfile, re.MULTILINE)
+        checkout.run(*uv_run, *json.loads(command), "--check-config", env=env)
+    # pre-commit runs mypy, and the server of an image changes nothing that has types.
+    if not {"docker", "pre-commit"} & {*extras}:
+        checkout.run(*uv_run, "mypy")
+    said = checkout.run(*uv_run, "pytest", env={"TEST_DATABASE_URL": test_url})
+    assert re.search(r"\d+ passed", said)
+    assert "skipped" not in said
+
+
+@pytest.mark.parametrize("variant", WITH_EXTRAS)
+def test_an_extra_is_switched_on_and_off(
+    variant: str,
+    repository: Path,
+    project: Callable[[str], Path],
+    tmp_path: Path,
+) -> None:
+    folder = project(variant)
+    chosen = EXTRAS if ALL else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    for extras in [*([extra] for extra in chosen), []]:
+        answers = SETS[variant] | {"extras": extras}
+        wanted = copy(repository, tmp_path / "-".join(["wanted", *extras]), answers, BRANCH)
+
+        update(folder, answers, BRANCH)
+
+        assert tree(folder) == tree(wanted), extras
+        commit_all(folder)
 
 
 @SHELL

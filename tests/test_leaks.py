@@ -65,6 +65,7 @@ def test_use_levels_off(api: str, drivername: str, sites: Sites, tmp_path: Path)
         before = Use.of(service, url)
         visit_all(service, REQUESTS)
         after = Use.of(service, url)
+    print(f"{api} {drivername}: {before} {after}")
     # A new thread or connection takes about one megabyte, once.
     assert after.memory - before.memory < 4000, (before, after)
     assert after.files - before.files < 20, (before, after)

@@ -1,7 +1,9 @@
 """Many at once: the page under real servers, and writers to one SQLite file."""
 
 import json
+import socket
 import subprocess
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -11,7 +13,7 @@ import pytest
 from sqlalchemy import URL
 
 from conftest import MakeSite, Sites
-from serving import DRIVERNAMES, LONG, Service, stored
+from serving import DRIVERNAMES, FORM, LONG, Service, stored
 from variants import APIS, FRAMEWORKS
 
 CLIENTS = 16
@@ -73,6 +75,31 @@ def test_every_message_that_is_acknowledged_is_there_once(
     assert len(acknowledged) == CLIENTS * sum(number % 3 != 2 for number in range(REQUESTS))
     assert Counter(stored(url, tmp_path)) == Counter(acknowledged)
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_client_that_sends_its_form_slowly_holds_up_nobody(
+    api: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", "sqlite")
+    body = b"message=slow"
+    head = (
+        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+        f"Content-Type: {FORM}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with (
+        site.start(url, tmp_path, *SERVERS["gunicorn"]) as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=60) as slow,
+        service.client() as client,
+    ):
+        assert client.get().status == 200
+        slow.sendall(head.encode() + body[:-1])
+        time.sleep(1)  # it is the page that waits now
+        # A writer that waits for another one gives up after 15 seconds: 503.
+        assert client.post("quick").status == 303
+        slow.sendall(body[-1:])
+        assert slow.makefile("rb").readline() == b"HTTP/1.1 303 SEE OTHER\r\n"
+    assert stored(url, tmp_path) == ["quick", "slow"]
 
 
 @pytest.mark.parametrize("drivername", ["sqlite+aiosqlite", *DRIVERNAMES])

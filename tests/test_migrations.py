@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, Engine, NullPool, create_engine, inspect
 
-from conftest import Project, Render, run
+from conftest import Project, Render, require_system_packages, run
+from serving import free_port
 from updates import BRANCH, PYTHON, commit_all, copy, replace, track, update
 from variants import (
+    BARE,
     DISTRIBUTION,
     DRIVERS,
     PACKAGE,
@@ -50,6 +52,21 @@ LIVES = [
     Variant("orm", "flask", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
     Variant("core", "flask", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
 ]
+# The same with the other drivers of these databases, two of them in an environment of their own.
+LIVES_IN_CI = [
+    Variant("core", "plain", "postgresql+pg8000", DRIVERS["postgresql+pg8000"], EXTRAS),
+    Variant("core", "flask", "postgresql+psycopg2", DRIVERS["postgresql+psycopg2"], EXTRAS),
+    Variant(
+        "orm", "flask", "mariadb+mariadbconnector", DRIVERS["mariadb+mariadbconnector"], EXTRAS
+    ),
+]
+# A command, an asyncio command and a page that nothing answers.
+UNANSWERED = [
+    *LIVES[2:],
+    Variant("core", "plain", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
+    Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
+    *LIVES_IN_CI[:1],
+]
 # With an environment of their own: what the others leave out.
 INSTALLED = [
     Variant("core", "flask", "duckdb", DRIVERS["duckdb"], EXTRAS),
@@ -58,10 +75,16 @@ INSTALLED = [
 
 
 def python(folder: Path, url: URL, *arguments: str) -> subprocess.Popen[str]:
-    """Start a project's Python with this Python and a database."""
+    """Start a project's module with its own environment, where it has one, and a database."""
     env = {**os.environ, **PYTHON, "DATABASE_URL": url.render_as_string(hide_password=False)}
+    own = Project(folder, DISTRIBUTION).bin / "python"
+    warnings = ["error", *DRIVERS[url.drivername].get("warnings", [])]
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", *arguments],
+        [
+            str(own) if own.exists() else sys.executable,
+            *(f"-W{warning}" for warning in warnings),
+            *("-m", *arguments),
+        ],
         cwd=folder,
         env=env,
         stdout=subprocess.PIPE,
@@ -100,7 +123,11 @@ def connect(folder: Path, url: URL) -> Engine:
     backend = url.get_backend_name()
     if backend == "sqlite":
         url = url.set(database=str(folder / str(url.database)))
-    drivers = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql"}
+    drivers = {
+        "mariadb": "mariadb+pymysql",
+        "mysql": "mysql+pymysql",
+        "postgresql": "postgresql+psycopg",
+    }
     return create_engine(url.set(drivername=drivers.get(backend, backend)), poolclass=NullPool)
 
 
@@ -120,11 +147,18 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize("variant", LIVES, ids=str)
+@pytest.mark.parametrize(
+    "variant", [*LIVES, *(LIVES_IN_CI if os.environ.get("CI") else [])], ids=str
+)
 def test_a_life_of_migrations(
     variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     folder = render(tmp_path / "project", **variant.answers())
+    if variant in LIVES_IN_CI[1:]:
+        require_system_packages(variant)
+        project = Project(folder, DISTRIBUTION)
+        project.install()
+        project.pip_install("--group", "dev")
     url = new_database(variant.drivername)
     if url.get_backend_name() == "postgresql":
         url = url.set(password=SECRET)  # the server trusts everybody
@@ -137,6 +171,8 @@ def test_a_life_of_migrations(
     assert said.removeprefix(BEHIND).split() == ["uv", "run", *upgrade]
 
     end(python(folder, url, *upgrade))
+    # What differs now would be part of the migration below.
+    end(python(folder, url, *alembic(variant.framework, "check")))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
     assert set(columns(folder, url)) == {"alembic_version", "messages"}
 
@@ -170,6 +206,17 @@ def test_a_life_of_migrations(
     assert count(folder, url, "alembic_version") == 0
     race(folder, url, *upgrade)
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
+
+
+@pytest.mark.parametrize("variant", UNANSWERED, ids=str)
+def test_a_server_that_does_not_answer_is_said_without_the_password(
+    variant: Variant, render: Render, tmp_path: Path
+) -> None:
+    folder = render(tmp_path / "project", **variant.answers())
+    url = URL.create(variant.drivername, "app", SECRET, "127.0.0.1", free_port(), PACKAGE)
+    said = end(python(folder, url, *alembic(variant.framework, "upgrade")), 1)
+    # As the drivers say it, pg8000 as the cause of its own error.
+    assert re.search("refused|Connect call failed", said)
 
 
 @pytest.mark.parametrize("variant", INSTALLED, ids=str)
@@ -270,9 +317,13 @@ def test_a_table_that_is_made_anew_keeps_the_rows_that_point_to_it(
     assert count(folder, url, "replies") == 1
 
 
-@pytest.mark.parametrize("name", sorted(name for name in DRIVERS if "migrations" in DRIVERS[name]))
+@pytest.mark.parametrize(
+    "name",
+    [name for name in [*DRIVERS, *BARE] if "migrations" in DRIVERS[BARE.get(name, name)]],
+)
 def test_migrations_are_refused_where_alembic_cannot_make_them(
     name: str, render: Render, tmp_path: Path
 ) -> None:
-    with pytest.raises(ValueError, match=r"Leave migrations out\. .+: " + re.escape(name)):
+    full = re.escape(BARE.get(name, name))
+    with pytest.raises(ValueError, match=rf"Leave migrations out\. .+: {full}"):
         render(tmp_path, database_url=sample_url(name), extras=EXTRAS)

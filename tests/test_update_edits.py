@@ -270,6 +270,7 @@ def test_an_update_that_needs_trust_is_refused_without_it(workshop: Make, tmp_pa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process.")
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_an_update_renders_can_be_taken_back(workshop: Make, tmp_path: Path) -> None:
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")

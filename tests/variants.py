@@ -4,7 +4,7 @@ A new choice, database or driver there is tested without touching a test.
 """
 
 from dataclasses import dataclass, field
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -133,18 +133,20 @@ def pick_to_read() -> list[Variant]:
 
 
 def pick_migrations() -> list[Variant]:
-    """Return one variant with migrations for each way to run them, and each kind of project."""
-    ways: dict[tuple[str, bool, bool], Variant] = {}
-    kinds = cycle(product(APIS, FRAMEWORKS))
+    """Return a variant of each API with migrations for each way to run them."""
+    ways: dict[tuple[str, bool, bool], list[Variant]] = {}
     for name, row in DRIVERS.items():
         backend = name.partition("+")[0]
         family = "postgresql" if backend == "postgresql" else row["family"]
         way = family, "asyncio" in row, "made_ids" in row
         if way not in ways and "migrations" not in row:
-            api, framework = next(kinds)
-            framework = "plain" if "flask" in row else framework
-            ways[way] = Variant(api, framework, name, row, ("migrations",))
-    return list(ways.values())
+            # One API with each framework, and the other way round in the next way.
+            frameworks = FRAMEWORKS if len(ways) % 2 else FRAMEWORKS[::-1]
+            ways[way] = [
+                Variant(api, "plain" if "flask" in row else framework, name, row, ("migrations",))
+                for api, framework in zip(APIS, frameworks, strict=True)
+            ]
+    return [variant for variants in ways.values() for variant in variants]
 
 
 # What is rendered and read.

@@ -45,7 +45,7 @@ async def add_message(connection: AsyncConnection, text: str) -> int:
     Raises:
         InvalidMessageError: The text cannot be stored.
     """
-    result = await connection.execute(insert(messages).values(message=check_message(text)))
+    result = await connection.execute(insert(messages), {"message": check_message(text)})
     return cast("Row[int]", result.inserted_primary_key)[0]
 
 

@@ -44,7 +44,7 @@ def add_message(connection: Connection, text: str) -> int:
     Raises:
         InvalidMessageError: The text cannot be stored.
     """
-    result = connection.execute(insert(messages).values(message=check_message(text)))
+    result = connection.execute(insert(messages), {"message": check_message(text)})
     return cast("Row[int]", result.inserted_primary_key)[0]
 
 

@@ -25,7 +25,9 @@ def index() -> str:
 def add() -> ResponseReturnValue:
     """Add the message of the form and go back to the page."""
     try:
-        add_message(db.session.connection(), form_message())
+        # A slow client is waited for first: a connection may make others wait.
+        text = form_message()
+        add_message(db.session.connection(), text)
     except InvalidMessageError as error:
         return show_messages(str(error)), HTTPStatus.BAD_REQUEST
     db.session.commit()

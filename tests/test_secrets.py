@@ -1,0 +1,192 @@
+"""The password in DATABASE_URL: whatever goes wrong, nothing that is shown has it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+from sqlalchemy import URL
+
+from conftest import MakeSite, Sites, require_system_packages
+from servers import PrivateServer, outside, private_server
+from serving import DRIVERNAMES, SECRET, Site, free_port
+from updates import room
+from variants import APIS, DISTRIBUTION, VARIANTS, Variant
+
+FAILURES = Path(__file__).with_name("failures.py")
+NEAR = {
+    "mariadb": "mysql+pymysql",
+    "mysql": "mysql+pymysql",
+    "postgresql": "postgresql+psycopg",
+}
+SERVED = [variant for variant in VARIANTS if variant.backend in NEAR]
+
+
+def cover(variants: list[Variant]) -> list[Variant]:
+    """Return variants in which each driver is met and each room of each database."""
+    drivers: set[str] = set()
+    rooms: set[tuple[object, ...]] = set()
+    picked = []
+    for wanted in (all, any):
+        for variant in variants:
+            driver = variant.drivername.partition("+")[2]
+            place = (NEAR[variant.backend], room(variant))
+            if wanted([driver not in drivers, place not in rooms]):
+                drivers.add(driver)
+                rooms.add(place)
+                picked.append(variant)
+    return picked
+
+
+@pytest.fixture(params=SERVED if os.environ.get("CI") else cover(SERVED), ids=str)
+def variant(request: pytest.FixtureRequest) -> Variant:
+    """A variant whose database may want a password."""
+    value: Variant = request.param
+    require_system_packages(value)
+    return value
+
+
+@pytest.fixture
+def site(variant: Variant, make_site: MakeSite) -> Site:
+    return make_site(variant.api, variant.framework, variant.drivername)
+
+
+@pytest.fixture(scope="session")
+def own_server() -> Iterator[Callable[[str], PrivateServer]]:
+    """Start the servers that want a password, each once."""
+    with ExitStack() as stack:
+        yield cache(lambda drivername: stack.enter_context(private_server(drivername)))
+
+
+def faults(variant: Variant, url: URL, other: URL) -> dict[str, str]:
+    """Return URLs with a password with which a command fails."""
+    drivername = variant.drivername
+    near = f"{SECRET}@127.0.0.1:{url.port}/{url.database}"
+    down = url.set(port=free_port())
+    urls = {
+        "a server that is down": down,
+        "a slash in the password": down.set(password=f"{SECRET}/@'\" %"),
+        "a wrong password": url.set(password=f"{SECRET}-wrong"),
+        "a missing database": url.set(database="missing"),
+        "a table of somebody else": other,
+        "an option that no driver knows": url.set(query={"nonsense": "1"}),
+    }
+    return {name: each.render_as_string(hide_password=False) for name, each in urls.items()} | {
+        "a password in the place of the port": f"{drivername}://user:{SECRET}/database",
+        "a port that is too high": f"{drivername}://user:{SECRET}@127.0.0.1:99999/database",
+        "an @ too many": f"{drivername}://user:{SECRET}@{near}",
+        "no database": f"user:{near}",
+        "an unknown database": f"nothing://user:{near}",
+        "an unknown driver": f"{variant.backend}+nothing://user:{near}",
+    }
+
+
+def test_no_output_log_traceback_page_or_object_shows_the_password(
+    variant: Variant,
+    site: Site,
+    own_server: Callable[[str], PrivateServer],
+    tmp_path: Path,
+) -> None:
+    server = own_server(NEAR[variant.backend])
+    urls = [
+        server.new_database(f"x{token_hex(8)}").set(drivername=variant.drivername) for _ in range(2)
+    ]
+    with outside(urls[1].set(drivername=NEAR[variant.backend])) as connection:
+        connection.exec_driver_sql("CREATE TABLE messages (other INTEGER)")
+    wrong = faults(variant, *urls)
+    right = urls[0].render_as_string(hide_password=False)
+    done = subprocess.run(
+        [site.bin / "python", FAILURES, site.package, variant.framework],
+        cwd=tmp_path,
+        env=site.environment(urls[0]),
+        input=json.dumps({"nothing": right} | wrong),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "report.json").read_text())
+    # The page without a fault, and when all connections are in use.
+    visits = [200, 303, 503, 503] if variant.framework == "flask" else []
+    assert report.pop("nothing") == [0, "", visits]
+    for fault, (code, said, pages) in report.items():
+        if "option" in fault and variant.drivername.endswith("+mysqlconnector"):
+            # It is an AttributeError there, as a mistake in the program would be.
+            assert (fault, code, SECRET in said) == (fault, 1, False)
+            continue
+        assert (fault, code, said.count("\n")) == (fault, 1, 1), said
+        assert (fault, SECRET in said) == (fault, False)
+        assert said.startswith(f"{DISTRIBUTION}: The database cannot be used: "), (fault, said)
+        # Some drivers take an option that they do not know for an error of the program.
+        unavailable = {500, 503} if "option" in fault else {503}
+        assert set(pages) <= unavailable, (fault, pages)
+    assert list(report) == list(wrong)
+    assert ":***@127.0.0.1" in done.stdout
+    assert done.stderr.count("Traceback") > len(wrong)
+    assert [line for line in done.stdout.splitlines() if SECRET in line] == []
+    assert [line for line in done.stderr.splitlines() if SECRET in line] == []
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_no_command_line_or_end_shows_the_password(
+    variant: Variant, site: Site, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ExitStack() as stack:
+        silent.settimeout(60)
+        url = URL.create(
+            variant.drivername, "nobody", SECRET, "127.0.0.1", silent.getsockname()[1], "x"
+        )
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [site.bin / "python", "-m", site.package],
+                    cwd=tmp_path,
+                    env=site.environment(url),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(2)
+        ]
+        connections = [stack.enter_context(silent.accept()[0]) for _ in processes]
+        if sys.platform == "linux":
+            lines = [Path(f"/proc/{each.pid}/cmdline").read_text() for each in processes]
+            assert [SECRET in line for line in lines] == [False, False]
+        processes[0].send_signal(signal.SIGINT)
+        processes[1].send_signal(signal.SIGTERM)
+        assert (*processes[1].communicate(timeout=30), processes[1].returncode) == ("", "", -15)
+        if not variant.row.get("asyncio"):
+            # Python hears of Ctrl-C when a driver in C has stopped waiting.
+            for connection in connections:
+                connection.close()
+        said = (*processes[0].communicate(timeout=30), processes[0].returncode)
+    assert said == ("", f"{DISTRIBUTION}: Stopped.\n", 130)
+
+
+@pytest.mark.parametrize("drivername", DRIVERNAMES)
+@pytest.mark.parametrize("api", APIS)
+def test_a_password_in_the_place_of_the_port_is_not_logged(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", drivername)
+    done = subprocess.run(
+        [site.bin / "flask", "--app", site.package, "--debug", "routes"],
+        cwd=tmp_path,
+        env=site.environment(url) | {"DATABASE_URL": f"{drivername}://user:{SECRET}/database"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "DATABASE_URL has a port that is not a number." in done.stderr
+    assert SECRET not in done.stdout + done.stderr
