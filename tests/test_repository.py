@@ -169,6 +169,13 @@ def test_paths_differ_by_more_than_case() -> None:
     assert [names for names in spellings.values() if len(names) > 1] == []
 
 
+def test_python_in_the_template_has_values_and_no_blocks() -> None:
+    python = [path for path in PATHS if re.match(r"template/.*[.]py([.]jinja)?$", path)]
+    assert len(python) > 50
+    blocks = [path for path in python if "{%" in (ROOT / path).read_text(encoding="utf-8")]
+    assert blocks == []
+
+
 def test_only_programs_can_be_executed_and_nothing_is_a_link() -> None:
     assert {entry.path: entry.mode for entry in ENTRIES if entry.mode != "100644"} == {
         ".ci/run": "100755"
