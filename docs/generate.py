@@ -122,7 +122,7 @@ def owners() -> str:
             continue
         name = path.relative_to(ROOT / "template").as_posix().removesuffix(".jinja")
         [condition] = re.findall(r" if (.+?) [%}]\}", name) or [""]
-        name = re.sub(r"\{\{ package.*?\}\}", "hello", name)
+        name = re.sub(r"\{\{ src.*?\}\}", "src/hello", name)
         name = re.sub(r"\{% if .+? %\}(.+)\{% endif %\}", r"\1", name)
         name = name.replace("{{_copier_conf.answers_file}}", ".copier-answers.yml")
         rooms.setdefault(name, []).append(condition)

@@ -26,6 +26,7 @@ from variants import (
     PACKAGE,
     PROJECT_NAME,
     RENDERED,
+    ROOT,
     Variant,
     sample_url,
 )
@@ -372,6 +373,22 @@ def test_a_driver_without_its_library_is_told_how_to_get_it(
         "dnf install gcc pkgconf-pkg-config python3-devel mariadb-connector-c-devel (Fedora), "
         "brew install pkgconf mariadb-connector-c (macOS)\n"
     )
+
+
+def test_the_oldest_copier_that_is_allowed_renders_the_same(
+    render: Render, template: Path, tmp_path: Path
+) -> None:
+    oldest = yaml.safe_load((ROOT / "copier.yml").read_text().partition("\n---\n")[0])
+    version = oldest["_min_copier_version"]
+    copier = (UV, "tool", "run", "--quiet", "--from")
+    copy = ("copier", "copy", "--quiet", "--defaults", template)
+    run(*copier, f"copier=={version}.0", *copy, tmp_path / "old" / "hello", cwd=tmp_path)
+    assert files(tmp_path / "old" / "hello") == files(render(tmp_path / "new" / "hello"))
+    older = (f"copier<{version}", *copy, tmp_path / "older")
+    done = run(*copier, *older, cwd=tmp_path, check=False)
+    assert done.returncode != 0
+    assert f"This template requires Copier version >= {version}" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "older").exists()
 
 
 def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_changelog_has_this_version_and_one_unreleased_at_most() -> None:
 def test_every_module_and_keyword_of_this_python_is_reserved() -> None:
     text = (ROOT / "reserved_names.yml").read_text("utf-8")
     by_reason = yaml.safe_load(text)["reserved_names"]["default"]
-    reserved = {name for names in by_reason.values() for name in names}
+    reserved = {name for names in by_reason.values() for name in names.split()}
     # Case does not tell two modules apart on Windows or macOS.
     modules = {name.lower() for name in sys.stdlib_module_names if not name.startswith("_")}
     assert modules - reserved == set()

@@ -96,7 +96,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     ignored = add_ignored_files(folder)
     replace(
         template,
-        "template/src/{{ package if orm and not migrations and not made_ids }}/models.py",
+        "template/{{ src if orm and not migrations and not made_ids }}/models.py",
         '"""What is stored: ',
         '"""What the project stores: ',
     )
