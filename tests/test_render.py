@@ -352,14 +352,40 @@ def test_a_container_has_the_isolation_level_of_the_answer(render: Render, tmp_p
     assert given.query == {"options": "-c default_transaction_isolation=serializable"}
 
 
+# How a library is got, per system, as MySQLdb's documentation and Microsoft's say it.
+LIBRARIES = {
+    "MySQLdb": (
+        "mysql+mysqldb://localhost/x",
+        {
+            "Debian or Ubuntu": "apt install gcc pkg-config python3-dev libmariadb-dev",
+            "Fedora": "dnf install gcc pkgconf-pkg-config python3-devel mariadb-connector-c-devel",
+            "macOS": "brew install pkgconf mariadb-connector-c",
+        },
+    ),
+    "pyodbc": (
+        "mssql+pyodbc://localhost/x?driver=ODBC+Driver+18+for+SQL+Server",
+        {
+            "Debian or Ubuntu, with Microsoft's packages": "apt install unixodbc msodbcsql18",
+            "Fedora, with Microsoft's packages": "dnf install unixODBC msodbcsql18",
+            "macOS, with Microsoft's packages": "brew install unixodbc msodbcsql18",
+            "Windows": "winget install Microsoft.msodbcsql.18",
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("module", LIBRARIES)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_driver_without_its_library_is_told_how_to_get_it(
-    render: Render, tmp_path: Path, framework: str
+    render: Render, tmp_path: Path, framework: str, module: str
 ) -> None:
-    url = "mysql+mysqldb://localhost/x"
+    url, commands = LIBRARIES[module]
     folder = render(tmp_path / "hello", project_name="hello", framework=framework, database_url=url)
-    reason = "libmariadb.so.3: cannot open shared object file: No such file or directory"
-    (folder / "src" / "MySQLdb.py").write_text(f"raise ImportError({reason!r})\n")
+    rows = [f"| {system} | `{command}` |\n" for system, command in commands.items()]
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert "".join(["| system | command |\n|---|---|\n", *rows, "\n"]) in readme
+    reason = "lib.so.3: cannot open shared object file: No such file or directory"
+    (folder / "src" / f"{module}.py").write_text(f"raise ImportError({reason!r})\n")
     done = run(
         *(sys.executable, "-m", "hello"),
         cwd=folder,
@@ -367,11 +393,9 @@ def test_a_driver_without_its_library_is_told_how_to_get_it(
         check=False,
     )
     assert (done.returncode, done.stdout) == (1, "")
+    needed = ", ".join(f"{command} ({system})" for system, command in commands.items())
     assert done.stderr == (
-        f"hello: The database driver cannot be loaded: {reason}. It needs, once: "
-        "apt install gcc pkg-config python3-dev libmariadb-dev (Debian or Ubuntu), "
-        "dnf install gcc pkgconf-pkg-config python3-devel mariadb-connector-c-devel (Fedora), "
-        "brew install pkgconf mariadb-connector-c (macOS)\n"
+        f"hello: The database driver cannot be loaded: {reason}. It needs, once: {needed}\n"
     )
 
 
