@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 from sqlalchemy import dialects
 
-from conftest import Project, Render, missing
+from conftest import Project, Render, missing, require_system_packages
 from variants import (
     BARE,
     DATABASES,
@@ -167,6 +167,7 @@ def check_migrations(variant: Variant, project: Project, url: str, table: str) -
 
 def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
     """Check a row as far as it can be without its server."""
+    require_system_packages(variant)
     project = compiled(variant, render, tmp_path)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
