@@ -123,7 +123,7 @@ def pick_to_read() -> list[Variant]:
     """Return every room for one driver of each kind, and one variant for each other driver."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for name, row in DRIVERS.items():
-        keys = ("asyncio", "hosted", "made_ids", "retries", "table")
+        keys = ("asyncio", "hosted", "loop", "made_ids", "retries", "table")
         kind = row["family"], *(key in row for key in keys)
         groups.setdefault(kind, []).append(name)
     picked = []
@@ -137,11 +137,11 @@ def pick_to_read() -> list[Variant]:
 
 def pick_migrations() -> list[Variant]:
     """Return a variant of each API with migrations for each way to run them."""
-    ways: dict[tuple[str, bool, bool], list[Variant]] = {}
+    ways: dict[tuple[str, bool, bool, bool], list[Variant]] = {}
     for name, row in DRIVERS.items():
         backend = name.partition("+")[0]
         family = "postgresql" if backend == "postgresql" else row["family"]
-        way = family, "asyncio" in row, "made_ids" in row
+        way = family, "asyncio" in row, "loop" in row, "made_ids" in row
         if way not in ways and "migrations" not in row:
             # One API with each framework, and the other way round in the next way.
             frameworks = FRAMEWORKS if len(ways) % 2 else FRAMEWORKS[::-1]
