@@ -93,7 +93,9 @@ def code(variant: str, file: str, *names: str) -> str:
             targets = node.targets if isinstance(node, ast.Assign) else [node]
             name = getattr(targets[0], "name", getattr(targets[0], "id", ""))
             if name in found:
-                found[name] = ast.get_source_segment(text, node) or ""
+                decorators = getattr(node, "decorator_list", [])
+                first = min(part.lineno for part in [*decorators, node])
+                found[name] = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
         missing = [name for name, segment in found.items() if not segment]
         if missing:
             sys.exit(f"{file} of {variant} does not define {', '.join(missing)}")

@@ -167,8 +167,9 @@ def replace(folder: Path, path: str, old: str, new: str) -> None:
 
 
 def snapshot(folder: Path) -> Path:
-    """Make the folder hold what git would commit of the working tree."""
-    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    """Make the folder hold what Copier reads of the working tree, as git would commit it."""
+    paths = ("*.yml", "hooks", "template")
+    listed = git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths)
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

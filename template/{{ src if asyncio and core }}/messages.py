@@ -5,9 +5,10 @@ the transaction and ends it.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import lru_cache
 from typing import cast
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from .tables import MAX_LENGTH, messages
@@ -70,11 +71,16 @@ async def get_message(connection: AsyncConnection, message_id: int) -> str:
     return (await connection.execute(statement)).scalar_one()
 
 
+@lru_cache
+def newest(limit: int) -> Select[int, str]:
+    """Return the query for the newest messages, built once for each limit and so run faster."""
+    query = select(messages.c.id, messages.c.message).order_by(messages.c.id.desc())
+    return query.limit(limit)
+
+
 async def latest_messages(connection: AsyncConnection, limit: int = 20) -> Sequence[Row[int, str]]:
     """Return the id and the text of the newest messages, the newest first."""
-    statement = select(messages.c.id, messages.c.message)
-    statement = statement.order_by(messages.c.id.desc()).limit(limit)
-    return (await connection.execute(statement)).all()
+    return (await connection.execute(newest(limit))).all()
 
 
 async def stream_messages(connection: AsyncConnection) -> AsyncIterator[Row[int, str]]:
