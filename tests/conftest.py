@@ -49,6 +49,11 @@ HELP = {
 }
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run one more test than there are processors: many wait for a server, a time-out or git."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what each file of tests took, on all workers together, and which variants ran."""
     seconds: defaultdict[str, float] = defaultdict(float)
