@@ -41,7 +41,7 @@ Contender = Callable[[], Sample]
 
 def run(*command: str | Path, cwd: Path, **env: str) -> Sample:
     """Run a program to its end and measure all of it."""
-    mine = {"DATABASE_URL", "PYTHONPATH", "UV", "VIRTUAL_ENV"}
+    mine = {"DATABASE_URL", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "UV", "VIRTUAL_ENV"}
     clean = {name: value for name, value in os.environ.items() if name not in mine}
     start = time.perf_counter()
     with (cwd / "output.txt").open("w") as output:
