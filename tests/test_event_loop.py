@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import URL
 
 from conftest import Render, run
-from test_render import SERIALIZABLE
+from updates import SERIALIZABLE
 from variants import PACKAGE, PROJECT_NAME
 
 # Python runs a file of this name first. The loop of Windows tells nobody that a socket can be read:
@@ -65,8 +65,8 @@ def check(render: Render, new_database: Callable[[str], URL], tmp_path: Path) ->
     ("api", "extras", "query"),
     [
         ("core", (), ""),
-        ("core", ("migrations",), f"?{SERIALIZABLE}"),
-        ("orm", (), f"?{SERIALIZABLE}"),
+        ("core", ("migrations",), SERIALIZABLE),
+        ("orm", (), SERIALIZABLE),
         ("orm", ("migrations",), ""),
     ],
     ids=["core", "core-migrations-retries", "orm-retries", "orm-migrations"],
