@@ -11,8 +11,9 @@ from pathlib import Path
 import copier
 import pytest
 
-from conftest import Disk, Render, unprivileged
-from updates import Tree, tree
+from helpers.faults import Disk, unprivileged
+from helpers.files import Tree, tree
+from helpers.rendering import Render
 
 MINE = {"README.md": "My own text.\n", "src/hello/mine.py": "MINE = 1\n", "empty": ""}
 Process = subprocess.Popen[str]

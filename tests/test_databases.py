@@ -10,8 +10,10 @@ from types import ModuleType
 import pytest
 from sqlalchemy import dialects
 
-from conftest import Project, Render, missing, require_system_packages
-from variants import (
+from helpers.projects import Project
+from helpers.rendering import Render
+from helpers.skips import missing, require_system_packages
+from helpers.variants import (
     BARE,
     DATABASES,
     DISTRIBUTION,
@@ -147,7 +149,7 @@ def test_what_is_refused_has_a_reason_and_an_alternative_that_works(name: str) -
 def compiled(variant: Variant, render: Render, folder: Path) -> Project:
     extras = [] if "migrations" in variant.row else ["migrations"]
     answers = variant.answers() | {"extras": extras}
-    project = Project(render(folder / "project", **answers), DISTRIBUTION)
+    project = Project(render(folder / "project", **answers))
     project.install()
     return project
 

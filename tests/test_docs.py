@@ -3,12 +3,10 @@
 import re
 import shlex
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -17,11 +15,15 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from sqlalchemy import URL, NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import Session
 
-from conftest import Project, Render, run
-from variants import APIS, ROOT
+from helpers.databases import NewDatabase
+from helpers.processes import free_port, run
+from helpers.projects import Project
+from helpers.rendering import Render
+from helpers.template import ROOT
+from helpers.variants import APIS
 
 GENERATED = re.compile(r"<!-- generate .+? -->.*?<!-- end -->", re.DOTALL)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="The documents are for POSIX systems.")
@@ -88,7 +90,7 @@ def python(folder: Path, *command: str | Path, url: str = "") -> str:
 
 @pytest.mark.parametrize("api", APIS)
 def test_the_rows_move_from_sqlite_to_postgresql(
-    api: str, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+    api: str, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     messages = ["Hello, World!", "a 'b' \N{SNOWMAN}", "c"]
     folder = render(tmp_path / "hello", project_name="hello", api=api)
@@ -141,7 +143,7 @@ def test_a_backup_has_every_row_and_a_copy_of_one_file_has_not(tmp_path: Path) -
             assert count("backup.db") == 1
 
 
-def test_a_serializable_transaction_is_run_again(new_database: Callable[[str], URL]) -> None:
+def test_a_serializable_transaction_is_run_again(new_database: NewDatabase) -> None:
     program = snippet_with("40001")
     names: dict[str, Any] = {}
     exec(compile(program, "deploying.md", "exec"), names)
@@ -172,14 +174,12 @@ def test_every_server_shows_the_page(render: Render, tmp_path: Path) -> None:
     )
     assert len(commands) == 2
     folder = render(tmp_path / "hello", project_name="hello", framework="flask")
-    project = Project(folder, "hello")
+    project = Project(folder)
     project.install()
     project.pip_install("gunicorn", "waitress")
     for command in commands:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        program, *arguments = shlex.split(command.replace("8000", port))
+        port = free_port()
+        program, *arguments = shlex.split(command.replace("8000", str(port)))
         with (
             (tmp_path / "log").open("w") as log,
             subprocess.Popen(

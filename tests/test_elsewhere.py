@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from conftest import Project, Render
-from variants import DISTRIBUTION, EVERY, Variant
+from helpers.projects import Project
+from helpers.rendering import Render
+from helpers.variants import DISTRIBUTION, EVERY, Variant
 
 VARIABLES = {"mssql": "TEST_MSSQL_URL", "oracle": "TEST_ORACLE_URL"}
 # What pip alone installs, in every room.
@@ -39,7 +40,7 @@ def test_a_project_stores_messages(variant: Variant, render: Render, tmp_path: P
     url = make_url(os.environ[variable]).set(drivername=variant.drivername)
     # A certificate of the server's own, as in a container.
     url = url.update_query_string(variant.row.get("container", "").lstrip("?&"))
-    project = Project(render(tmp_path / "project", **variant.answers()), DISTRIBUTION)
+    project = Project(render(tmp_path / "project", **variant.answers()))
     project.install()
     env = {"DATABASE_URL": url.render_as_string(hide_password=False)}
     blocking = url.set(drivername=url.drivername.removesuffix("_async"))

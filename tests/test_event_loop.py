@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 
-from conftest import Render, run
-from updates import SERIALIZABLE
-from variants import PACKAGE, PROJECT_NAME
+from helpers.answers import SERIALIZABLE
+from helpers.databases import NewDatabase
+from helpers.processes import run
+from helpers.rendering import Render
+from helpers.variants import PACKAGE, PROJECT_NAME
 
 # Python runs a file of this name first. The loop of Windows tells nobody that a socket can be read:
 # https://docs.python.org/3/library/asyncio-platforms.html#windows
@@ -32,7 +33,7 @@ Check = Callable[..., Path]
 
 
 @pytest.fixture
-def check(render: Render, new_database: Callable[[str], URL], tmp_path: Path) -> Check:
+def check(render: Render, new_database: NewDatabase, tmp_path: Path) -> Check:
     """Run a project's migrations, command and tests on that loop, and return its folder."""
 
     def check(drivername: str, api: str, extras: tuple[str, ...] = (), query: str = "") -> Path:

@@ -11,24 +11,19 @@ from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 
-from conftest import UV, Render, run
-from test_migrations import alembic
-from test_render import check_form, files
-from updates import (
-    BRANCH,
-    IDENTITY,
-    SETS,
-    WITH_EXTRAS,
-    commit_all,
-    copy,
-    git,
-    track,
-    tree,
-    update,
-)
-from variants import (
+from helpers.answers import SETS, WITH_EXTRAS
+from helpers.databases import NewDatabase
+from helpers.files import check_form, files, tree
+from helpers.git import BRANCH, IDENTITY, commit_all, git, track
+from helpers.migrations import alembic
+from helpers.modes import CI
+from helpers.processes import UV, run
+from helpers.rendering import Render
+from helpers.template import ROOT
+from helpers.updates import copy, update
+from helpers.variants import (
     BARE,
     DISTRIBUTION,
     DRIVERS,
@@ -36,11 +31,8 @@ from variants import (
     FRAMEWORKS,
     PACKAGE,
     PROJECT_NAME,
-    ROOT,
     sample_url,
 )
-
-pytest_plugins = ["update_fixtures"]
 
 Extras = tuple[str, ...]
 
@@ -95,10 +87,6 @@ SHELL = pytest.mark.skipif(sys.platform == "win32", reason="A runner's shell is 
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
 
-# In CI every pair in every variant; else each pair in one of them.
-ALL = bool(os.environ.get("CI"))
-
-
 def changing(variant: str) -> Extras:
     """Return the extras that change a variant's program; the others only add files."""
     # The server of the image is installed with the project that has a page.
@@ -108,7 +96,8 @@ def changing(variant: str) -> Extras:
 def cases(variant: str) -> list[Extras]:
     """Return the extras of a variant's projects: none, each, all, and pairs."""
     alone: list[Extras] = [(extra,) for extra in EXTRAS]
-    pairs = PAIRS if ALL else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    # In CI every pair in every variant; else each pair in one of them.
+    pairs = PAIRS if CI else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
     migrating = [("migrations", extra) for extra in MIGRATING]
     more = [changing(variant), tuple(EXTRAS)]
     return list(dict.fromkeys([(), *alone, *pairs, *migrating, *more]))
@@ -127,7 +116,7 @@ def programs() -> list[tuple[str, Extras]]:
         (variant, pair) for variant in WITH_EXTRAS for pair in combinations(changing(variant), 2)
     ]
     one_of_each = {variant.split("-")[1]: (variant, pair) for variant, pair in reversed(pairs)}
-    return [*alone, *pairs] if ALL else list(one_of_each.values())
+    return [*alone, *pairs] if CI else list(one_of_each.values())
 
 
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
@@ -425,7 +414,7 @@ def test_a_project_with_extras_is_typed_and_runs(
     variant: str,
     extras: Extras,
     check_out: Callable[..., Checkout],
-    new_database: Callable[[str], URL],
+    new_database: NewDatabase,
     tmp_path: Path,
 ) -> None:
     checkout = check_out(variant, *extras)
@@ -465,7 +454,7 @@ def test_an_extra_is_switched_on_and_off(
     tmp_path: Path,
 ) -> None:
     folder = project(variant)
-    chosen = EXTRAS if ALL else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    chosen = EXTRAS if CI else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
     for extras in [*([extra] for extra in chosen), []]:
         answers = SETS[variant] | {"extras": extras}
         wanted = copy(repository, tmp_path / "-".join(["wanted", *extras]), answers, BRANCH)
@@ -481,7 +470,7 @@ def test_an_extra_is_switched_on_and_off(
 def test_what_the_workflows_run_passes(
     variant: str,
     check_out: Callable[..., Checkout],
-    new_database: Callable[[str], URL],
+    new_database: NewDatabase,
 ) -> None:
     checkout = check_out(variant)
     found = commands(checkout.folder)

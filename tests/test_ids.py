@@ -3,16 +3,16 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, create_engine
+from sqlalchemy import create_engine
 
-from conftest import Render
-from updates import PYTHON, run_python
-from variants import APIS, DRIVERS, FRAMEWORKS, PACKAGE, Variant
+from helpers.databases import NewDatabase
+from helpers.projects import PYTHON, run_python
+from helpers.rendering import Render
+from helpers.variants import APIS, DRIVERS, FRAMEWORKS, PACKAGE, Variant
 
 # None of its rows' servers is needed: the project runs on any database of its environment.
 NAME = "redshift+psycopg2"
@@ -77,7 +77,7 @@ def test_a_project_that_makes_its_ids_runs_and_passes_its_tests(
 
 @pytest.mark.parametrize("api", APIS)
 def test_many_processes_at_once_make_no_id_twice_and_keep_the_order(
-    api: str, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+    api: str, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     folder = render(tmp_path / "project", **made(api, "plain").answers())
     url = new_database("postgresql+psycopg")

@@ -5,30 +5,26 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, Engine, NullPool, create_engine, inspect
 
-from conftest import Project, Render, require_system_packages, run
-from serving import free_port
-from updates import BRANCH, PYTHON, commit_all, copy, replace, track, update
-from variants import (
-    BARE,
-    DISTRIBUTION,
-    DRIVERS,
-    PACKAGE,
-    PROJECT_NAME,
-    Variant,
-    sample_url,
-)
+from helpers.connections import SECRET
+from helpers.databases import NewDatabase
+from helpers.files import replace
+from helpers.git import BRANCH, commit_all, track
+from helpers.migrations import alembic
+from helpers.modes import CI
+from helpers.processes import free_port, run
+from helpers.projects import PYTHON, Project
+from helpers.rendering import Render
+from helpers.skips import require_system_packages
+from helpers.template import ROOT
+from helpers.updates import copy, update
+from helpers.variants import BARE, DISTRIBUTION, DRIVERS, PACKAGE, PROJECT_NAME, Variant, sample_url
 
-pytest_plugins = ["update_fixtures"]
-
-NewDatabase = Callable[[str], URL]
 EXTRAS = ("migrations",)
-SECRET = "s3cret"
 BEHIND = f"{DISTRIBUTION}: The database cannot be used: Its tables are not up to date. Run: "
 VERSIONS = f"src/{PACKAGE}/migrations/versions"
 # One column of a user, as each API has it.
@@ -77,7 +73,7 @@ INSTALLED = [
 def python(folder: Path, url: URL, *arguments: str) -> subprocess.Popen[str]:
     """Start a project's module with its own environment, where it has one, and a database."""
     env = {**os.environ, **PYTHON, "DATABASE_URL": url.render_as_string(hide_password=False)}
-    own = Project(folder, DISTRIBUTION).bin / "python"
+    own = Project(folder).bin / "python"
     warnings = ["error", *DRIVERS[url.drivername].get("warnings", [])]
     return subprocess.Popen(
         [
@@ -106,16 +102,6 @@ def race(folder: Path, url: URL, *arguments: str) -> None:
     processes = [python(folder, url, *arguments) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-
-
-def alembic(framework: str, command: str, *arguments: str) -> tuple[str, ...]:
-    """Return a command as users of Alembic or of Flask-Migrate type it."""
-    if framework == "flask":
-        name = {"revision": "migrate"}.get(command, command)
-        target = {"downgrade": ["base"]}
-        return "flask", "--app", PACKAGE, "db", name, *target.get(command, []), *arguments
-    target = {"upgrade": ["head"], "downgrade": ["base"], "revision": ["--autogenerate"]}
-    return "alembic", command, *target.get(command, []), *arguments
 
 
 def connect(folder: Path, url: URL) -> Engine:
@@ -147,16 +133,14 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize(
-    "variant", [*LIVES, *(LIVES_IN_CI if os.environ.get("CI") else [])], ids=str
-)
+@pytest.mark.parametrize("variant", [*LIVES, *(LIVES_IN_CI if CI else [])], ids=str)
 def test_a_life_of_migrations(
     variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     folder = render(tmp_path / "project", **variant.answers())
     if variant in LIVES_IN_CI[1:]:
         require_system_packages(variant)
-        project = Project(folder, DISTRIBUTION)
+        project = Project(folder)
         project.install()
         project.pip_install("--group", "dev")
     url = new_database(variant.drivername)
@@ -223,7 +207,7 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
 def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
     variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    project = Project(render(tmp_path / "project", **variant.answers()), DISTRIBUTION)
+    project = Project(render(tmp_path / "project", **variant.answers()))
     project.install()
     shutil.move(project.folder / "src", tmp_path / "src")
     env = {"DATABASE_URL": new_database(variant.drivername).render_as_string(hide_password=False)}
@@ -282,7 +266,7 @@ def test_a_project_that_made_its_tables_itself_gets_migrations(
 
 def page(section: str) -> str:
     """Return a section of docs/migrations.md."""
-    text = (Path(__file__).parents[1] / "docs" / "migrations.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
     [found] = [part for part in text.split("\n## ")[1:] if part.startswith(section)]
     return found
 

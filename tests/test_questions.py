@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from conftest import Render, run
-from variants import APIS, BARE, DRIVERS, FILES, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
+from helpers.processes import run
+from helpers.rendering import Render
+from helpers.variants import APIS, BARE, DRIVERS, FILES, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
 
 BAD_NAMES = {
     "": "Write a name, such as Hello World.",

@@ -8,17 +8,18 @@ import shutil
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 import yaml
 from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 
-from conftest import UV, Render, run
-from updates import room
-from variants import (
+from helpers.files import check_form, files
+from helpers.processes import UV, run
+from helpers.rendering import Render, Rendered
+from helpers.template import ROOT
+from helpers.variants import (
     APIS,
     BARE,
     DISTRIBUTION,
@@ -26,8 +27,8 @@ from variants import (
     PACKAGE,
     PROJECT_NAME,
     RENDERED,
-    ROOT,
     Variant,
+    room,
     sample_url,
 )
 
@@ -109,18 +110,6 @@ FOREIGN_DATABASES = {
 }
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """Return the files of a folder by their path."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-Rendered = Callable[[Variant], Path]
-
-
 @pytest.fixture(params=RENDERED, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
@@ -142,27 +131,6 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     if "migrations" in variant.extras:
         owned = (owned | MIGRATIONS) - {"tests/test_models.py", "tests/test_tables.py"}
     assert set(files(project)) == COMMON | owned
-
-
-def check_form(project: Path) -> None:
-    """Check that every file is as a careful person would have typed it."""
-    for name, content in files(project).items():
-        text = content.decode()
-        assert "\r" not in text, name
-        assert text.endswith("\n"), name
-        assert not text.endswith("\n\n"), name
-        assert not text.startswith("\n"), name
-        assert "\n\n\n\n" not in text, name
-        assert not re.search(r"[ \t]$", text, re.MULTILINE), name
-        if PurePosixPath(name).suffix in {".md", ".toml", ".yaml", ".yml"}:
-            assert "\n\n\n" not in text, name
-        if "/templates/" not in name:
-            assert not re.search(r"\{%|%\}|\{#|#\}|copier_conf", text), name
-            # What a test stores, and what GitHub fills in.
-            text = re.sub(r'"100% \{percent\} \{\{ 7 \* 7 \}\}|\$\{\{ [^{}]+ \}\}', "", text)
-            assert not re.search(r"\{\{|\}\}", text), name
-        assert len(name) < 100, name
-        assert not (project / name).stat().st_mode & 0o111 or sys.platform == "win32", name
 
 
 def test_every_file_is_what_a_careful_person_would_have_typed(

@@ -4,16 +4,27 @@ import json
 import shutil
 import socket
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine
 
-from conftest import Project, Render, require_system_packages
-from updates import room
-from variants import BARE, DISTRIBUTION, DRIVERS, EMBEDDED, EXECUTED, FILES, PACKAGE, Variant
+from helpers.databases import NewDatabase
+from helpers.projects import Project
+from helpers.rendering import Render
+from helpers.skips import require_system_packages
+from helpers.variants import (
+    BARE,
+    DISTRIBUTION,
+    DRIVERS,
+    EMBEDDED,
+    EXECUTED,
+    FILES,
+    PACKAGE,
+    Variant,
+    room,
+)
 
 MESSAGE = "\N{PARTY POPPER} \N{HEBREW LETTER SHIN}'\"; DROP TABLE messages; -- </script>"
 
@@ -102,14 +113,14 @@ def check_fault(project: Project, fault: URL, expected: tuple[str, ...]) -> None
 
 
 def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
-    variant: Variant, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     url, test_url = new_database(variant.drivername), new_database(variant.drivername)
     embedded = "embedded" in variant.row
     # URL.set() cannot take a password away.
     answer = url._replace(username=url.username or None, password=None).render_as_string()
     folder = render(tmp_path / "project", **variant.answers(None if embedded else answer))
-    project = Project(folder, DISTRIBUTION)
+    project = Project(folder)
     project.install()
     if embedded:
         project.pip_install(EMBEDDED[variant.backend])
