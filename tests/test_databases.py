@@ -8,10 +8,11 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import dialects
 
 from helpers.projects import Project
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.skips import missing, require_system_packages
 from helpers.variants import (
     BARE,
@@ -146,14 +147,6 @@ def test_what_is_refused_has_a_reason_and_an_alternative_that_works(name: str) -
     assert row["instead"].partition("://")[0] in {**BARE, **DRIVERS}
 
 
-def compiled(variant: Variant, render: Render, folder: Path) -> Project:
-    extras = [] if "migrations" in variant.row else ["migrations"]
-    answers = variant.answers() | {"extras": extras}
-    project = Project(render(folder / "project", **answers))
-    project.install()
-    return project
-
-
 def check_migrations(variant: Variant, project: Project, url: str, table: str) -> None:
     """Check that Alembic makes the table as SQLAlchemy does, or that it cannot."""
     if "migrations" not in variant.row:
@@ -167,10 +160,12 @@ def check_migrations(variant: Variant, project: Project, url: str, table: str) -
     assert "KeyError" in done.stderr or "ADD COLUMN number" in done.stdout, done
 
 
-def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
+def check_row(variant: Variant, copie: Copie, template: Path) -> None:
     """Check a row as far as it can be without its server."""
     require_system_packages(variant)
-    project = compiled(variant, render, tmp_path)
+    extras = [] if "migrations" in variant.row else ["migrations"]
+    project = Project(project_of(copie.copy(variant.answers() | {"extras": extras}, template)))
+    project.install()
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -206,13 +201,13 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variant", [variant for variant in COMPILED if variant.drivername in SAMPLE], ids=str
 )
-def test_a_sample_of_the_rows_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
-    check_row(variant, render, tmp_path)
+def test_a_sample_of_the_rows_compiles(variant: Variant, copie: Copie, template: Path) -> None:
+    check_row(variant, copie, template)
 
 
 @pytest.mark.databases
 @pytest.mark.parametrize(
     "variant", [variant for variant in COMPILED if variant.drivername not in SAMPLE], ids=str
 )
-def test_every_other_row_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
-    check_row(variant, render, tmp_path)
+def test_every_other_row_compiles(variant: Variant, copie: Copie, template: Path) -> None:
+    check_row(variant, copie, template)

@@ -15,13 +15,14 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from pytest_copie.plugin import Copie
 
 from helpers.answers import SETS
 from helpers.client import FORM, Client
 from helpers.connections import stored
 from helpers.databases import NewDatabase
 from helpers.processes import UV, free_port, run, wait_for_port, wait_for_text
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.variants import PACKAGE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="The image is one of Linux.")
@@ -126,12 +127,12 @@ class Image:
 
 
 @pytest.fixture
-def image(render: Render, tmp_path: Path) -> Callable[..., Image]:
+def image(copie: Copie, template: Path, tmp_path: Path) -> Callable[..., Image]:
     """Build the image of a variant in a folder of its own."""
 
     def image(variant: str, *extras: str) -> Image:
         answers = SETS[variant] | {"extras": ["docker", *extras]}
-        project = render(tmp_path / "project", **answers)
+        project = project_of(copie.copy(answers, template))
         (project / ".env").write_text("DB_PASSWORD=s3cret\n")
         (project / "hello.db").write_text("")
         built = Image(project, tmp_path / "image")

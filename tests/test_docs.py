@@ -15,13 +15,14 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import Session
 
 from helpers.databases import NewDatabase
 from helpers.processes import free_port, run
 from helpers.projects import Project
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.variants import APIS
 
@@ -90,10 +91,10 @@ def python(folder: Path, *command: str | Path, url: str = "") -> str:
 
 @pytest.mark.parametrize("api", APIS)
 def test_the_rows_move_from_sqlite_to_postgresql(
-    api: str, render: Render, new_database: NewDatabase, tmp_path: Path
+    api: str, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
     messages = ["Hello, World!", "a 'b' \N{SNOWMAN}", "c"]
-    folder = render(tmp_path / "hello", project_name="hello", api=api)
+    folder = project_of(copie.copy({"project_name": "hello", "api": api}, template))
     for message in messages:
         python(folder, "-m", "hello", message)
     url = new_database("postgresql+psycopg").render_as_string(hide_password=False)
@@ -168,13 +169,13 @@ def test_a_serializable_transaction_is_run_again(new_database: NewDatabase) -> N
 
 
 @posix
-def test_every_server_shows_the_page(render: Render, tmp_path: Path) -> None:
+def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Path) -> None:
     commands = re.findall(
         r"^\$ uv run ((?:gunicorn|waitress).+)$", text_of("deploying.md"), re.MULTILINE
     )
     assert len(commands) == 2
-    folder = render(tmp_path / "hello", project_name="hello", framework="flask")
-    project = Project(folder)
+    answers = {"project_name": "hello", "framework": "flask"}
+    project = Project(project_of(copie.copy(answers, template)))
     project.install()
     project.pip_install("gunicorn", "waitress")
     for command in commands:
@@ -183,7 +184,7 @@ def test_every_server_shows_the_page(render: Render, tmp_path: Path) -> None:
         with (
             (tmp_path / "log").open("w") as log,
             subprocess.Popen(
-                [project.bin / program, *arguments], cwd=folder, stdout=log, stderr=log
+                [project.bin / program, *arguments], cwd=project.folder, stdout=log, stderr=log
             ) as server,
         ):
             try:

@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 
 from helpers.projects import Project
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.variants import DISTRIBUTION, EVERY, Variant
 
 VARIABLES = {"mssql": "TEST_MSSQL_URL", "oracle": "TEST_ORACLE_URL"}
@@ -33,14 +34,14 @@ with create_engine(url).begin() as connection:
 
 
 @pytest.mark.parametrize("variant", ELSEWHERE, ids=str)
-def test_a_project_stores_messages(variant: Variant, render: Render, tmp_path: Path) -> None:
+def test_a_project_stores_messages(variant: Variant, copie: Copie, template: Path) -> None:
     variable = VARIABLES[variant.backend]
     if not os.environ.get(variable):
         pytest.skip(f"{variable} names no server.")
     url = make_url(os.environ[variable]).set(drivername=variant.drivername)
     # A certificate of the server's own, as in a container.
     url = url.update_query_string(variant.row.get("container", "").lstrip("?&"))
-    project = Project(render(tmp_path / "project", **variant.answers()))
+    project = Project(project_of(copie.copy(variant.answers(), template)))
     project.install()
     env = {"DATABASE_URL": url.render_as_string(hide_password=False)}
     blocking = url.set(drivername=url.drivername.removesuffix("_async"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 
 from helpers.answers import SETS, WITH_EXTRAS
@@ -20,7 +21,7 @@ from helpers.git import BRANCH, IDENTITY, commit_all, git, track
 from helpers.migrations import alembic
 from helpers.modes import CI
 from helpers.processes import UV, run
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.updates import copy, update
 from helpers.variants import (
@@ -121,13 +122,10 @@ def programs() -> list[tuple[str, Extras]]:
 
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
 def test_an_extra_adds_its_own_files_and_leaves_the_others_alone(
-    variant: str, render: Render, tmp_path: Path
+    variant: str, copie: Copie, template: Path, tmp_path: Path
 ) -> None:
     projects = {
-        extras: render(
-            tmp_path / "-".join(["project", *extras]),
-            **SETS[variant] | {"extras": list(extras)},
-        )
+        extras: project_of(copie.copy(SETS[variant] | {"extras": list(extras)}, template))
         for extras in cases(variant)
     }
     contents = {extras: files(folder) for extras, folder in projects.items()}
@@ -183,12 +181,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[..., Checkout]:
+def check_out(copie: Copie, template: Path, environment: Path) -> Callable[..., Checkout]:
     """Make a project of a test's own, with all extras or the given ones."""
 
     def check_out(variant: str, *extras: str) -> Checkout:
         answers = SETS[variant] | {"extras": list(extras or EXTRAS)}
-        checkout = Checkout(render(tmp_path / "project", **answers), environment)
+        checkout = Checkout(project_of(copie.copy(answers, template)), environment)
         # uv run would leave there what only the project before requires.
         checkout.run("uv", "sync", "--quiet")
         return checkout
@@ -355,18 +353,20 @@ def check_devcontainer(drivername: str, project: Path) -> None:
     assert interpreter == f"{env['UV_PROJECT_ENVIRONMENT']}/bin/python"
 
 
-def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_path: Path) -> None:
+def test_every_database_has_files_that_follow_their_schemas(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
     actions = re.findall("uses: .+", (ROOT / ".github/workflows/ci.yml").read_text())
     projects = []
     for number, name in enumerate(DRIVERNAMES):
         framework = "plain" if "flask" in DRIVERS[name] else FRAMEWORKS[number % 2]
-        project = render(
-            tmp_path / name,
-            project_name=PROJECT_NAME,
-            framework=framework,
-            database_url=sample_url(name),
-            extras=[extra for extra in EXTRAS if extra not in DRIVERS[name]],
-        )
+        answers = {
+            "project_name": PROJECT_NAME,
+            "framework": framework,
+            "database_url": sample_url(name),
+            "extras": [extra for extra in EXTRAS if extra not in DRIVERS[name]],
+        }
+        project = project_of(copie.copy(answers, template))
         projects.append(project)
         check_form(project)
         check_services(name, project)

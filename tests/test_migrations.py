@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import URL, Engine, NullPool, create_engine, inspect
 
 from helpers.connections import SECRET
@@ -18,7 +19,7 @@ from helpers.migrations import alembic
 from helpers.modes import CI
 from helpers.processes import free_port, run
 from helpers.projects import PYTHON, Project
-from helpers.rendering import Render
+from helpers.rendering import Render, project_of
 from helpers.skips import require_system_packages
 from helpers.template import ROOT
 from helpers.updates import copy, update
@@ -135,9 +136,9 @@ def count(folder: Path, url: URL, table: str) -> int:
 
 @pytest.mark.parametrize("variant", [*LIVES, *(LIVES_IN_CI if CI else [])], ids=str)
 def test_a_life_of_migrations(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     if variant in LIVES_IN_CI[1:]:
         require_system_packages(variant)
         project = Project(folder)
@@ -194,9 +195,9 @@ def test_a_life_of_migrations(
 
 @pytest.mark.parametrize("variant", UNANSWERED, ids=str)
 def test_a_server_that_does_not_answer_is_said_without_the_password(
-    variant: Variant, render: Render, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     url = URL.create(variant.drivername, "app", SECRET, "127.0.0.1", free_port(), PACKAGE)
     said = end(python(folder, url, *alembic(variant.framework, "upgrade")), 1)
     # As the drivers say it, pg8000 as the cause of its own error.
@@ -205,9 +206,9 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
 
 @pytest.mark.parametrize("variant", INSTALLED, ids=str)
 def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    project = Project(render(tmp_path / "project", **variant.answers()))
+    project = Project(project_of(copie.copy(variant.answers(), template)))
     project.install()
     shutil.move(project.folder / "src", tmp_path / "src")
     env = {"DATABASE_URL": new_database(variant.drivername).render_as_string(hide_password=False)}
@@ -229,9 +230,9 @@ def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
 # One of them also without its server.
 @pytest.mark.parametrize("variant", LIVES[1:], ids=str)
 def test_the_tests_of_a_project_with_migrations_pass(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     plugin = ("-p", "pytest_asyncio.plugin") if "asyncio" in variant.row else ()
     url = new_database(variant.drivername).render_as_string(hide_password=False)
     environments = [{"TEST_DATABASE_URL": url}]
@@ -272,9 +273,10 @@ def page(section: str) -> str:
 
 
 def test_a_table_that_is_made_anew_keeps_the_rows_that_point_to_it(
-    render: Render, new_database: NewDatabase, tmp_path: Path
+    copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", project_name=PROJECT_NAME, extras=EXTRAS)
+    answers = {"project_name": PROJECT_NAME, "extras": list(EXTRAS)}
+    folder = project_of(copie.copy(answers, template))
     url = new_database("sqlite")
     models = f"src/{PACKAGE}/models.py"
     replace(folder, models, "import Identity", "import ForeignKey, Identity")

@@ -8,11 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import URL, create_engine
 
 from helpers.databases import NewDatabase
 from helpers.projects import Project
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.skips import require_system_packages
 from helpers.variants import (
     BARE,
@@ -113,13 +114,14 @@ def check_fault(project: Project, fault: URL, expected: tuple[str, ...]) -> None
 
 
 def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     url, test_url = new_database(variant.drivername), new_database(variant.drivername)
     embedded = "embedded" in variant.row
     # URL.set() cannot take a password away.
     answer = url._replace(username=url.username or None, password=None).render_as_string()
-    folder = render(tmp_path / "project", **variant.answers(None if embedded else answer))
+    answers = variant.answers(None if embedded else answer)
+    folder = project_of(copie.copy(answers, template))
     project = Project(folder)
     project.install()
     if embedded:

@@ -1,4 +1,7 @@
-"""Rendered projects, which a test looks at or runs."""
+"""Rendered projects, which a test looks at or runs.
+
+A test that wants a project asks pytest-copie for it: project_of(copie.copy(answers, template)).
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -10,6 +13,7 @@ import copier
 import jinja2
 import pytest
 import yaml
+from pytest_copie.plugin import Copie, Result
 
 from helpers.template import copy_template
 from helpers.variants import Variant
@@ -47,12 +51,25 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_template(tmp_path_factory.mktemp("template"))
 
 
+def project_of(result: Result) -> Path:
+    """Return the folder of the project, or raise what kept pytest-copie from making it."""
+    if result.exception:
+        raise result.exception
+    assert result.project_dir
+    return result.project_dir
+
+
 Render = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
 def render(template: Path) -> Render:
-    """Render the template with trust off and return the project's folder."""
+    """Answer the questions with trust off, and return the project's folder.
+
+    It is for what pytest-copie cannot do: that trusts the template, names the folder and makes it
+    before an answer is refused, and gives answers as defaults, which no computed value refuses.
+    Its update can switch no answer, so that projects that are updated come from updates.py.
+    """
 
     def render(destination: Path, **answers: object) -> Path:
         copier.run_copy(
@@ -67,7 +84,9 @@ Rendered = Callable[[Variant], Path]
 
 
 @pytest.fixture(scope="session")
-def rendered(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+def rendered(
+    copie_session: Copie, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Rendered:
     """Return a variant's project that all workers only look at."""
     base = tmp_path_factory.getbasetemp()
     shelf = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rendered"
@@ -76,8 +95,7 @@ def rendered(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Render
     def rendered(variant: Variant) -> Path:
         folder = shelf / str(variant)
         if not folder.exists():
-            project = tmp_path_factory.mktemp("project") / "project"
-            render(project, **variant.answers())
+            project = project_of(copie_session.copy(variant.answers(), template))
             with suppress(OSError):  # another worker was faster
                 project.rename(folder)
         return folder

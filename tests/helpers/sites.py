@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import URL
 
 from helpers.client import Client
 from helpers.databases import NewDatabase
 from helpers.processes import UV, free_port, run, wait_for_port
 from helpers.projects import Project
-from helpers.rendering import Render
+from helpers.rendering import project_of
 from helpers.skips import missing
 from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
 
@@ -126,7 +126,9 @@ MakeSite = Callable[..., Site]
 
 
 @pytest.fixture(scope="session")
-def make_site(render: Render, tmp_path_factory: pytest.TempPathFactory) -> MakeSite:
+def make_site(
+    copie_session: Copie, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MakeSite:
     """Make the project of an api, framework and driver, all in one environment with servers.
 
     What its URL needs after a ? may be given, too.
@@ -141,13 +143,13 @@ def make_site(render: Render, tmp_path_factory: pytest.TempPathFactory) -> MakeS
 
     @cache
     def make(api: str, framework: str, drivername: str, query: str = "") -> Site:
-        folder = render(
-            Path(mkdtemp(prefix=f"{api}-{framework}-{drivername}-", dir=root)),
-            project_name=PROJECT_NAME,
-            api=api,
-            framework=framework,
-            database_url=f"{sample_url(drivername)}{query}",
-        )
+        answers = {
+            "project_name": PROJECT_NAME,
+            "api": api,
+            "framework": framework,
+            "database_url": f"{sample_url(drivername)}{query}",
+        }
+        folder = project_of(copie_session.copy(answers, template))
         house.pip_install("--requirement", folder / "pyproject.toml")
         return Site(PACKAGE, folder / "src", house.bin)
 

@@ -1,4 +1,4 @@
-"""Programs that a test starts with the Python of a project's environment, often several at once."""
+"""Programs that a test starts with the Python of a project's environment."""
 
 from pathlib import Path
 
