@@ -11,6 +11,7 @@ import pytest
 from pytest_copie.plugin import Copie
 from sqlalchemy import dialects
 
+from helpers.connections import SECRET
 from helpers.projects import Project
 from helpers.rendering import project_of
 from helpers.skips import missing, require_system_packages
@@ -171,7 +172,7 @@ def check_row(variant: Variant, copie: Copie, template: Path) -> None:
         port = closed.getsockname()[1]
         database = f"{variant.row['catalog']}/x" if "catalog" in variant.row else "x"
         end = ("" if "unnamed" in variant.row else database) + variant.row.get("options", "")
-        user = "nobody:s3cret@" if "@" in variant.row.get("login", "@") else ""
+        user = f"nobody:{SECRET}@" if "@" in variant.row.get("login", "@") else ""
         place = "127.0.0.1" if "port=" in end else f"127.0.0.1:{port}"
         end = re.sub(r"port=\d+", f"port={port}", end)
         url = f"{variant.drivername}://{user}{place}/{end}"
@@ -193,7 +194,7 @@ def check_row(variant: Variant, copie: Copie, template: Path) -> None:
         done = project.run(DISTRIBUTION, env={"DATABASE_URL": url}, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert "Traceback" not in done.stderr, done.stderr
-    assert "s3cret" not in done.stderr, done.stderr
+    assert SECRET not in done.stderr, done.stderr
     # A driver may have something of its own to say first.
     assert done.stderr.splitlines()[-1].startswith(f"{DISTRIBUTION}: The database "), done.stderr
 

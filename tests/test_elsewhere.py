@@ -1,4 +1,4 @@
-"""Projects on the servers that no system packages: those that a variable names, as CI does."""
+"""Oracle and SQL Server, which no system packages: projects on the servers that variables name."""
 
 import json
 import os

@@ -11,6 +11,7 @@ import pytest
 from pytest_copie.plugin import Copie
 from sqlalchemy import URL, create_engine
 
+from helpers.connections import SECRET
 from helpers.databases import NewDatabase
 from helpers.projects import Project
 from helpers.rendering import project_of
@@ -79,21 +80,21 @@ def stored(url: URL, project: Project) -> list[str]:
 def faults(variant: Variant, url: URL) -> list[tuple[URL, tuple[str, ...]]]:
     """Return URLs that cannot be used, each with what may be said of it."""
     found: list[tuple[URL, tuple[str, ...]]] = [
-        (URL.create("oracle+oracledb", "nobody", "s3cret", "127.0.0.1"), ("oracledb",))
+        (URL.create("oracle+oracledb", "nobody", SECRET, "127.0.0.1"), ("oracledb",))
     ]
     if variant.row["family"] not in FILES:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             nobody = URL.create(
-                variant.drivername, "nobody", "s3cret", "127.0.0.1", closed.getsockname()[1], "x"
+                variant.drivername, "nobody", SECRET, "127.0.0.1", closed.getsockname()[1], "x"
             )
         refused = ("refused", "can't connect", "can't create", "connect call failed", "establish")
         found += [
             (nobody, refused),
-            (nobody.set(host="s3cret@127.0.0.1"), ("%40",)),
+            (nobody.set(host=f"{SECRET}@127.0.0.1"), ("%40",)),
         ]
         if variant.backend not in EMBEDDED:
-            found.append((url.set(username="nobody", password="s3cret"), ("nobody",)))
+            found.append((url.set(username="nobody", password=SECRET), ("nobody",)))
     # Each driver meets each fault in one of its rooms, and each room meets each with some driver.
     rooms = [other for other in EXECUTED if other.drivername == variant.drivername]
     start = (rooms.index(variant) + list(DRIVERS).index(variant.drivername)) % len(rooms)
@@ -109,7 +110,7 @@ def check_fault(project: Project, fault: URL, expected: tuple[str, ...]) -> None
     assert said.startswith(f"{DISTRIBUTION}: The database "), done.stderr
     assert said.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert "s3cret" not in done.stderr
+    assert SECRET not in done.stderr
     assert any(word in done.stderr.lower() for word in expected), done.stderr
 
 
