@@ -7,7 +7,6 @@ them down; what counts is the ratio within a turn.
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from helpers.template import copy_template
+
 UV = os.environ.get("UV", "uv")  # set by uv run
 
 
@@ -93,15 +95,7 @@ def commit(folder: Path) -> Path:
 
 def template(folder: Path) -> Path:
     """Return the template as it stands in the working tree, as the repository of a release."""
-    for name in ("template", "hooks"):
-        shutil.copytree(
-            ROOT / name,
-            folder / name,
-            ignore=shutil.ignore_patterns("__pycache__", ".*_cache"),
-        )
-    for path in ROOT.glob("*.yml"):
-        shutil.copy(path, folder)
-    return commit(folder)
+    return commit(copy_template(folder))
 
 
 def copy(copier: Path, source: Path, folder: Path, **answers: str) -> Sample:

@@ -35,10 +35,10 @@ import copier
 import pyte
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from variants import DATABASES, DRIVERS, EXTRAS, VARIANTS, sample_url  # noqa: E402
+from helpers.template import ROOT, copy_template
+from helpers.variants import DATABASES, DRIVERS, EXTRAS, VARIANTS, sample_url
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -54,16 +54,8 @@ WORK = Path(mkdtemp())
 
 @cache
 def template() -> Path:
-    """Copy the template as it stands out of git, so that Copier takes no older release."""
-    folder = WORK / "copier-sqlalchemy"
-    for path in (*ROOT.glob("*.yml"), ROOT / "template", ROOT / "hooks"):
-        ignore = shutil.ignore_patterns("__pycache__", ".*_cache")
-        if path.is_dir():
-            shutil.copytree(path, folder / path.name, ignore=ignore)
-        else:
-            folder.mkdir(exist_ok=True)
-            shutil.copy(path, folder)
-    return folder
+    """Copy the template once."""
+    return copy_template(WORK / "copier-sqlalchemy")
 
 
 @cache

@@ -1,13 +1,11 @@
 """Past one machine: refused transactions, a lost node, a standby that becomes the primary."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -16,15 +14,19 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import URL
 
-from conftest import MakeSite
-from galera import Node, galera_cluster
-from servers import PrivateServer, outside, private_server, program
-from serving import Site, check_works, stored, wait_until_it_works
-from variants import APIS, FRAMEWORKS
+from helpers.availability import check_works, wait_until_it_works
+from helpers.connections import outside, stored
+from helpers.databases import NewDatabase
+from helpers.galera import Node, galera_cluster
+from helpers.private_servers import PrivateServer, hand_over, private_server
+from helpers.processes import server_program
+from helpers.scripts import SCRIPTS
+from helpers.sites import MakeSite, Site
+from helpers.variants import APIS, FRAMEWORKS
 
 SERIALIZABLE = {"options": "-c default_transaction_isolation=serializable"}
 GALERA = {"init_command": "SET wsrep_sync_wait=1"}
-CONTENDERS = Path(__file__).with_name("contenders.py")
+CONTENDERS = SCRIPTS / "contenders.py"
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="The servers are for POSIX.")
 
 
@@ -123,7 +125,7 @@ def test_serializable_transactions_that_meet_are_run_again(
     api: str,
     framework: str,
     make_site: MakeSite,
-    new_database: Callable[[str], URL],
+    new_database: NewDatabase,
     tmp_path: Path,
 ) -> None:
     site = make_site(api, framework, "postgresql+psycopg", in_answer(SERIALIZABLE))
@@ -137,7 +139,7 @@ def test_serializable_transactions_that_meet_are_run_again(
 
 
 def test_a_transaction_that_is_always_refused_ends_with_one_line(
-    make_site: MakeSite, new_database: Callable[[str], URL], tmp_path: Path
+    make_site: MakeSite, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     site = make_site("core", "plain", "postgresql+psycopg", in_answer(SERIALIZABLE))
     url = new_database("postgresql+psycopg").set(query=SERIALIZABLE)
@@ -209,7 +211,7 @@ class Standby(PrivateServer):
         super().__init__("postgresql+psycopg", folder)
         source = primary.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self.setup = [
-            *(program("pg_basebackup", "postgresql"), f"--dbname={source}"),
+            *(server_program("pg_basebackup", "postgresql"), f"--dbname={source}"),
             *(f"--pgdata={folder / 'data'}", "--write-recovery-conf", "--checkpoint=fast"),
         ]
 
@@ -224,8 +226,7 @@ def standby_of(primary: PrivateServer) -> Iterator[Standby]:
     """Start a standby, and end it at the end of the block."""
     folder = primary.log.with_name("standby")
     folder.mkdir()
-    if not os.geteuid():
-        shutil.chown(folder, "nobody")
+    hand_over(folder)
     standby = Standby(primary, folder)
     standby.install()
     standby.start()

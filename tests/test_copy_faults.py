@@ -10,9 +10,11 @@ from pathlib import Path
 
 import copier
 import pytest
+from pytest_copie.plugin import Copie
 
-from conftest import Disk, Render, unprivileged
-from updates import Tree, tree
+from helpers.faults import Disk, unprivileged
+from helpers.files import Tree, tree
+from helpers.rendering import project_of
 
 MINE = {"README.md": "My own text.\n", "src/hello/mine.py": "MINE = 1\n", "empty": ""}
 Process = subprocess.Popen[str]
@@ -72,9 +74,9 @@ Again = Callable[[Path], None]
 
 
 @pytest.fixture
-def whole(render: Render, tmp_path: Path) -> Tree:
+def whole(copie: Copie, template: Path) -> Tree:
     """The files of the project."""
-    return tree(render(tmp_path / "whole", project_name="Hello"))
+    return tree(project_of(copie.copy({"project_name": "Hello"}, template)))
 
 
 @pytest.fixture

@@ -8,10 +8,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import dialects
 
-from conftest import Project, Render, missing, require_system_packages
-from variants import (
+from helpers.connections import SECRET
+from helpers.projects import Project
+from helpers.rendering import project_of
+from helpers.skips import missing, require_system_packages
+from helpers.variants import (
     BARE,
     DATABASES,
     DISTRIBUTION,
@@ -144,14 +148,6 @@ def test_what_is_refused_has_a_reason_and_an_alternative_that_works(name: str) -
     assert row["instead"].partition("://")[0] in {**BARE, **DRIVERS}
 
 
-def compiled(variant: Variant, render: Render, folder: Path) -> Project:
-    extras = [] if "migrations" in variant.row else ["migrations"]
-    answers = variant.answers() | {"extras": extras}
-    project = Project(render(folder / "project", **answers), DISTRIBUTION)
-    project.install()
-    return project
-
-
 def check_migrations(variant: Variant, project: Project, url: str, table: str) -> None:
     """Check that Alembic makes the table as SQLAlchemy does, or that it cannot."""
     if "migrations" not in variant.row:
@@ -165,16 +161,18 @@ def check_migrations(variant: Variant, project: Project, url: str, table: str) -
     assert "KeyError" in done.stderr or "ADD COLUMN number" in done.stdout, done
 
 
-def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
+def check_row(variant: Variant, copie: Copie, template: Path) -> None:
     """Check a row as far as it can be without its server."""
     require_system_packages(variant)
-    project = compiled(variant, render, tmp_path)
+    extras = [] if "migrations" in variant.row else ["migrations"]
+    project = Project(project_of(copie.copy(variant.answers() | {"extras": extras}, template)))
+    project.install()
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         database = f"{variant.row['catalog']}/x" if "catalog" in variant.row else "x"
         end = ("" if "unnamed" in variant.row else database) + variant.row.get("options", "")
-        user = "nobody:s3cret@" if "@" in variant.row.get("login", "@") else ""
+        user = f"nobody:{SECRET}@" if "@" in variant.row.get("login", "@") else ""
         place = "127.0.0.1" if "port=" in end else f"127.0.0.1:{port}"
         end = re.sub(r"port=\d+", f"port={port}", end)
         url = f"{variant.drivername}://{user}{place}/{end}"
@@ -196,7 +194,7 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
         done = project.run(DISTRIBUTION, env={"DATABASE_URL": url}, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
     assert "Traceback" not in done.stderr, done.stderr
-    assert "s3cret" not in done.stderr, done.stderr
+    assert SECRET not in done.stderr, done.stderr
     # A driver may have something of its own to say first.
     assert done.stderr.splitlines()[-1].startswith(f"{DISTRIBUTION}: The database "), done.stderr
 
@@ -204,13 +202,13 @@ def check_row(variant: Variant, render: Render, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "variant", [variant for variant in COMPILED if variant.drivername in SAMPLE], ids=str
 )
-def test_a_sample_of_the_rows_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
-    check_row(variant, render, tmp_path)
+def test_a_sample_of_the_rows_compiles(variant: Variant, copie: Copie, template: Path) -> None:
+    check_row(variant, copie, template)
 
 
 @pytest.mark.databases
 @pytest.mark.parametrize(
     "variant", [variant for variant in COMPILED if variant.drivername not in SAMPLE], ids=str
 )
-def test_every_other_row_compiles(variant: Variant, render: Render, tmp_path: Path) -> None:
-    check_row(variant, render, tmp_path)
+def test_every_other_row_compiles(variant: Variant, copie: Copie, template: Path) -> None:
+    check_row(variant, copie, template)

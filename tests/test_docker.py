@@ -15,12 +15,15 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
-from sqlalchemy import URL
+from pytest_copie.plugin import Copie
 
-from conftest import UV, Render, run
-from serving import FORM, Client, free_port, stored, wait_for, wait_for_text
-from updates import SETS
-from variants import PACKAGE
+from helpers.answers import SETS
+from helpers.client import FORM, Client
+from helpers.connections import stored
+from helpers.databases import NewDatabase
+from helpers.processes import UV, free_port, run, wait_for_port, wait_for_text
+from helpers.rendering import project_of
+from helpers.variants import PACKAGE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="The image is one of Linux.")
 
@@ -124,12 +127,12 @@ class Image:
 
 
 @pytest.fixture
-def image(render: Render, tmp_path: Path) -> Callable[..., Image]:
+def image(copie: Copie, template: Path, tmp_path: Path) -> Callable[..., Image]:
     """Build the image of a variant in a folder of its own."""
 
     def image(variant: str, *extras: str) -> Image:
         answers = SETS[variant] | {"extras": ["docker", *extras]}
-        project = render(tmp_path / "project", **answers)
+        project = project_of(copie.copy(answers, template))
         (project / ".env").write_text("DB_PASSWORD=s3cret\n")
         (project / "hello.db").write_text("")
         built = Image(project, tmp_path / "image")
@@ -142,7 +145,7 @@ def image(render: Render, tmp_path: Path) -> Callable[..., Image]:
 
 
 def test_the_server_of_the_image_ends_what_it_has_begun(
-    image: Callable[..., Image], new_database: Callable[[str], URL]
+    image: Callable[..., Image], new_database: NewDatabase
 ) -> None:
     built = image("orm-flask-postgresql+psycopg", "migrations")
     # Nothing but the project and its requirements: no compiler, no tool of the tests, no uv.
@@ -165,7 +168,7 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     body = urlencode({"message": "in flight"}).encode()
     with built.start(command, **env) as server:
         try:
-            wait_for(port, server, built.log)
+            wait_for_port(port, server, built.log)
             check = compose["app"]["healthcheck"]["test"]
             healthy = [sys.executable, *(part.replace("8000", str(port)) for part in check[2:])]
             run(*healthy, cwd=built.root)
@@ -202,7 +205,7 @@ def test_the_command_of_the_image_takes_words(
     variant: str,
     extras: tuple[str, ...],
     image: Callable[..., Image],
-    new_database: Callable[[str], URL],
+    new_database: NewDatabase,
     tmp_path: Path,
 ) -> None:
     built = image(variant, *extras)

@@ -3,12 +3,10 @@
 import re
 import shlex
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -17,11 +15,16 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from sqlalchemy import URL, NullPool, create_engine, text
+from pytest_copie.plugin import Copie
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.orm import Session
 
-from conftest import Project, Render, run
-from variants import APIS, ROOT
+from helpers.databases import NewDatabase
+from helpers.processes import free_port, run
+from helpers.projects import Project
+from helpers.rendering import project_of
+from helpers.template import ROOT
+from helpers.variants import APIS
 
 GENERATED = re.compile(r"<!-- generate .+? -->.*?<!-- end -->", re.DOTALL)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="The documents are for POSIX systems.")
@@ -88,10 +91,10 @@ def python(folder: Path, *command: str | Path, url: str = "") -> str:
 
 @pytest.mark.parametrize("api", APIS)
 def test_the_rows_move_from_sqlite_to_postgresql(
-    api: str, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+    api: str, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
     messages = ["Hello, World!", "a 'b' \N{SNOWMAN}", "c"]
-    folder = render(tmp_path / "hello", project_name="hello", api=api)
+    folder = project_of(copie.copy({"project_name": "hello", "api": api}, template))
     for message in messages:
         python(folder, "-m", "hello", message)
     url = new_database("postgresql+psycopg").render_as_string(hide_password=False)
@@ -141,7 +144,7 @@ def test_a_backup_has_every_row_and_a_copy_of_one_file_has_not(tmp_path: Path) -
             assert count("backup.db") == 1
 
 
-def test_a_serializable_transaction_is_run_again(new_database: Callable[[str], URL]) -> None:
+def test_a_serializable_transaction_is_run_again(new_database: NewDatabase) -> None:
     program = snippet_with("40001")
     names: dict[str, Any] = {}
     exec(compile(program, "deploying.md", "exec"), names)
@@ -166,24 +169,22 @@ def test_a_serializable_transaction_is_run_again(new_database: Callable[[str], U
 
 
 @posix
-def test_every_server_shows_the_page(render: Render, tmp_path: Path) -> None:
+def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Path) -> None:
     commands = re.findall(
         r"^\$ uv run ((?:gunicorn|waitress).+)$", text_of("deploying.md"), re.MULTILINE
     )
     assert len(commands) == 2
-    folder = render(tmp_path / "hello", project_name="hello", framework="flask")
-    project = Project(folder, "hello")
+    answers = {"project_name": "hello", "framework": "flask"}
+    project = Project(project_of(copie.copy(answers, template)))
     project.install()
     project.pip_install("gunicorn", "waitress")
     for command in commands:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        program, *arguments = shlex.split(command.replace("8000", port))
+        port = free_port()
+        program, *arguments = shlex.split(command.replace("8000", str(port)))
         with (
             (tmp_path / "log").open("w") as log,
             subprocess.Popen(
-                [project.bin / program, *arguments], cwd=folder, stdout=log, stderr=log
+                [project.bin / program, *arguments], cwd=project.folder, stdout=log, stderr=log
             ) as server,
         ):
             try:

@@ -1,14 +1,16 @@
-"""Projects on the servers that no system packages: those that a variable names, as CI does."""
+"""Oracle and SQL Server, which no system packages: projects on the servers that variables name."""
 
 import json
 import os
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 
-from conftest import Project, Render
-from variants import DISTRIBUTION, EVERY, Variant
+from helpers.projects import Project
+from helpers.rendering import project_of
+from helpers.variants import DISTRIBUTION, EVERY, Variant
 
 VARIABLES = {"mssql": "TEST_MSSQL_URL", "oracle": "TEST_ORACLE_URL"}
 # What pip alone installs, in every room.
@@ -32,14 +34,14 @@ with create_engine(url).begin() as connection:
 
 
 @pytest.mark.parametrize("variant", ELSEWHERE, ids=str)
-def test_a_project_stores_messages(variant: Variant, render: Render, tmp_path: Path) -> None:
+def test_a_project_stores_messages(variant: Variant, copie: Copie, template: Path) -> None:
     variable = VARIABLES[variant.backend]
     if not os.environ.get(variable):
         pytest.skip(f"{variable} names no server.")
     url = make_url(os.environ[variable]).set(drivername=variant.drivername)
     # A certificate of the server's own, as in a container.
     url = url.update_query_string(variant.row.get("container", "").lstrip("?&"))
-    project = Project(render(tmp_path / "project", **variant.answers()), DISTRIBUTION)
+    project = Project(project_of(copie.copy(variant.answers(), template)))
     project.install()
     env = {"DATABASE_URL": url.render_as_string(hide_password=False)}
     blocking = url.set(drivername=url.drivername.removesuffix("_async"))

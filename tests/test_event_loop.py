@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from pytest_copie.plugin import Copie
 
-from conftest import Render, run
-from updates import SERIALIZABLE
-from variants import PACKAGE, PROJECT_NAME
+from helpers.answers import SERIALIZABLE
+from helpers.databases import NewDatabase
+from helpers.processes import run
+from helpers.rendering import project_of
+from helpers.variants import PACKAGE, PROJECT_NAME
 
 # Python runs a file of this name first. The loop of Windows tells nobody that a socket can be read:
 # https://docs.python.org/3/library/asyncio-platforms.html#windows
@@ -32,15 +34,20 @@ Check = Callable[..., Path]
 
 
 @pytest.fixture
-def check(render: Render, new_database: Callable[[str], URL], tmp_path: Path) -> Check:
+def check(copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path) -> Check:
     """Run a project's migrations, command and tests on that loop, and return its folder."""
 
     def check(drivername: str, api: str, extras: tuple[str, ...] = (), query: str = "") -> Path:
         url, test_url = (
             new_database(drivername).render_as_string(hide_password=False) for _ in range(2)
         )
-        answers = {"project_name": PROJECT_NAME, "api": api, "extras": list(extras)}
-        folder = render(tmp_path / "project", **answers, database_url=f"{url}{query}")
+        answers = {
+            "project_name": PROJECT_NAME,
+            "api": api,
+            "database_url": f"{url}{query}",
+            "extras": list(extras),
+        }
+        folder = project_of(copie.copy(answers, template))
         (tmp_path / "sitecustomize.py").write_text(WINDOWS)
         env = {
             "PYTHONPATH": os.pathsep.join([str(tmp_path), str(folder / "src")]),

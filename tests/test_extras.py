@@ -11,24 +11,20 @@ from typing import Any
 
 import pytest
 import yaml
-from sqlalchemy import URL, make_url
+from pytest_copie.plugin import Copie
+from sqlalchemy import make_url
 
-from conftest import UV, Render, run
-from test_migrations import alembic
-from test_render import check_form, files
-from updates import (
-    BRANCH,
-    IDENTITY,
-    SETS,
-    WITH_EXTRAS,
-    commit_all,
-    copy,
-    git,
-    track,
-    tree,
-    update,
-)
-from variants import (
+from helpers.answers import SETS, WITH_EXTRAS
+from helpers.databases import NewDatabase
+from helpers.files import check_form, files, tree
+from helpers.git import BRANCH, IDENTITY, commit_all, git, track
+from helpers.migrations import alembic
+from helpers.modes import CI
+from helpers.processes import UV, run
+from helpers.rendering import project_of
+from helpers.template import ROOT
+from helpers.updates import copy, update
+from helpers.variants import (
     BARE,
     DISTRIBUTION,
     DRIVERS,
@@ -36,11 +32,8 @@ from variants import (
     FRAMEWORKS,
     PACKAGE,
     PROJECT_NAME,
-    ROOT,
     sample_url,
 )
-
-pytest_plugins = ["update_fixtures"]
 
 Extras = tuple[str, ...]
 
@@ -95,10 +88,6 @@ SHELL = pytest.mark.skipif(sys.platform == "win32", reason="A runner's shell is 
 PAIRS: list[Extras] = list(combinations(EXTRAS, 2))
 
 
-# In CI every pair in every variant; else each pair in one of them.
-ALL = bool(os.environ.get("CI"))
-
-
 def changing(variant: str) -> Extras:
     """Return the extras that change a variant's program; the others only add files."""
     # The server of the image is installed with the project that has a page.
@@ -108,7 +97,8 @@ def changing(variant: str) -> Extras:
 def cases(variant: str) -> list[Extras]:
     """Return the extras of a variant's projects: none, each, all, and pairs."""
     alone: list[Extras] = [(extra,) for extra in EXTRAS]
-    pairs = PAIRS if ALL else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    # In CI every pair in every variant; else each pair in one of them.
+    pairs = PAIRS if CI else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
     migrating = [("migrations", extra) for extra in MIGRATING]
     more = [changing(variant), tuple(EXTRAS)]
     return list(dict.fromkeys([(), *alone, *pairs, *migrating, *more]))
@@ -127,18 +117,15 @@ def programs() -> list[tuple[str, Extras]]:
         (variant, pair) for variant in WITH_EXTRAS for pair in combinations(changing(variant), 2)
     ]
     one_of_each = {variant.split("-")[1]: (variant, pair) for variant, pair in reversed(pairs)}
-    return [*alone, *pairs] if ALL else list(one_of_each.values())
+    return [*alone, *pairs] if CI else list(one_of_each.values())
 
 
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
 def test_an_extra_adds_its_own_files_and_leaves_the_others_alone(
-    variant: str, render: Render, tmp_path: Path
+    variant: str, copie: Copie, template: Path, tmp_path: Path
 ) -> None:
     projects = {
-        extras: render(
-            tmp_path / "-".join(["project", *extras]),
-            **SETS[variant] | {"extras": list(extras)},
-        )
+        extras: project_of(copie.copy(SETS[variant] | {"extras": list(extras)}, template))
         for extras in cases(variant)
     }
     contents = {extras: files(folder) for extras, folder in projects.items()}
@@ -194,12 +181,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def check_out(render: Render, environment: Path, tmp_path: Path) -> Callable[..., Checkout]:
+def check_out(copie: Copie, template: Path, environment: Path) -> Callable[..., Checkout]:
     """Make a project of a test's own, with all extras or the given ones."""
 
     def check_out(variant: str, *extras: str) -> Checkout:
         answers = SETS[variant] | {"extras": list(extras or EXTRAS)}
-        checkout = Checkout(render(tmp_path / "project", **answers), environment)
+        checkout = Checkout(project_of(copie.copy(answers, template)), environment)
         # uv run would leave there what only the project before requires.
         checkout.run("uv", "sync", "--quiet")
         return checkout
@@ -366,18 +353,20 @@ def check_devcontainer(drivername: str, project: Path) -> None:
     assert interpreter == f"{env['UV_PROJECT_ENVIRONMENT']}/bin/python"
 
 
-def test_every_database_has_files_that_follow_their_schemas(render: Render, tmp_path: Path) -> None:
+def test_every_database_has_files_that_follow_their_schemas(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
     actions = re.findall("uses: .+", (ROOT / ".github/workflows/ci.yml").read_text())
     projects = []
     for number, name in enumerate(DRIVERNAMES):
         framework = "plain" if "flask" in DRIVERS[name] else FRAMEWORKS[number % 2]
-        project = render(
-            tmp_path / name,
-            project_name=PROJECT_NAME,
-            framework=framework,
-            database_url=sample_url(name),
-            extras=[extra for extra in EXTRAS if extra not in DRIVERS[name]],
-        )
+        answers = {
+            "project_name": PROJECT_NAME,
+            "framework": framework,
+            "database_url": sample_url(name),
+            "extras": [extra for extra in EXTRAS if extra not in DRIVERS[name]],
+        }
+        project = project_of(copie.copy(answers, template))
         projects.append(project)
         check_form(project)
         check_services(name, project)
@@ -425,7 +414,7 @@ def test_a_project_with_extras_is_typed_and_runs(
     variant: str,
     extras: Extras,
     check_out: Callable[..., Checkout],
-    new_database: Callable[[str], URL],
+    new_database: NewDatabase,
     tmp_path: Path,
 ) -> None:
     checkout = check_out(variant, *extras)
@@ -465,7 +454,7 @@ def test_an_extra_is_switched_on_and_off(
     tmp_path: Path,
 ) -> None:
     folder = project(variant)
-    chosen = EXTRAS if ALL else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    chosen = EXTRAS if CI else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
     for extras in [*([extra] for extra in chosen), []]:
         answers = SETS[variant] | {"extras": extras}
         wanted = copy(repository, tmp_path / "-".join(["wanted", *extras]), answers, BRANCH)
@@ -481,7 +470,7 @@ def test_an_extra_is_switched_on_and_off(
 def test_what_the_workflows_run_passes(
     variant: str,
     check_out: Callable[..., Checkout],
-    new_database: Callable[[str], URL],
+    new_database: NewDatabase,
 ) -> None:
     checkout = check_out(variant)
     found = commands(checkout.folder)

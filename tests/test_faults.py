@@ -12,25 +12,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from conftest import Disk, MakeSite, Sites, unprivileged
-from servers import outside, sessions
-from serving import (
-    DRIVERNAMES,
-    SECRET,
-    Client,
-    Reply,
-    Service,
+from helpers.availability import (
     check_command_fails,
     check_unavailable,
     check_works,
-    processes,
-    stored,
-    wait_for_text,
     wait_until_it_works,
 )
-from variants import APIS, DISTRIBUTION
+from helpers.client import Client, Reply
+from helpers.connections import SECRET, outside, sessions, stored
+from helpers.faults import Disk, unprivileged
+from helpers.processes import wait_for_text
+from helpers.sites import MakeSite, Service, Sites, processes
+from helpers.variants import APIS, COMMON_DRIVERS, DISTRIBUTION
 
-SERVERS = [name for name in DRIVERNAMES if not name.startswith("sqlite")]
+SERVERS = [name for name in COMMON_DRIVERS if not name.startswith("sqlite")]
 HALF = """\
 import importlib, sys, time
 package, api = sys.argv[1:]

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL
 
-from conftest import UV, Sites, run
-from serving import DRIVERNAMES, FORM, Client, Reply, Service, stored
-from variants import APIS
+from helpers.client import FORM, Client, Reply
+from helpers.connections import stored
+from helpers.processes import UV, run
+from helpers.sites import Service, Sites
+from helpers.variants import APIS, COMMON_DRIVERS
 
 TEXTS = [
     "".join(map(chr, range(1, 32))),
@@ -108,7 +110,7 @@ class Page:
         return stored(self.url, self.folder)
 
 
-@pytest.fixture(params=[f"{api}-{drivername}" for api in APIS for drivername in DRIVERNAMES])
+@pytest.fixture(params=[f"{api}-{drivername}" for api in APIS for drivername in COMMON_DRIVERS])
 def page(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Iterator[Page]:
     """A Flask project's page, and its rows as another connection sees them."""
     api, drivername = request.param.split("-")

@@ -3,16 +3,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, create_engine
+from pytest_copie.plugin import Copie
+from sqlalchemy import create_engine
 
-from conftest import Render
-from updates import PYTHON, run_python
-from variants import APIS, DRIVERS, FRAMEWORKS, PACKAGE, Variant
+from helpers.databases import NewDatabase
+from helpers.projects import PYTHON, run_python
+from helpers.rendering import project_of
+from helpers.variants import APIS, DRIVERS, FRAMEWORKS, PACKAGE, Variant
 
 # None of its rows' servers is needed: the project runs on any database of its environment.
 NAME = "redshift+psycopg2"
@@ -65,9 +66,9 @@ def made(api: str, framework: str, *extras: str) -> Variant:
     ids=str,
 )
 def test_a_project_that_makes_its_ids_runs_and_passes_its_tests(
-    variant: Variant, render: Render, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, tmp_path: Path
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     if "migrations" not in variant.extras:
         url = f"sqlite:///{tmp_path.as_posix()}/test.db"
         for text in ("one", "two"):
@@ -77,9 +78,9 @@ def test_a_project_that_makes_its_ids_runs_and_passes_its_tests(
 
 @pytest.mark.parametrize("api", APIS)
 def test_many_processes_at_once_make_no_id_twice_and_keep_the_order(
-    api: str, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+    api: str, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", **made(api, "plain").answers())
+    folder = project_of(copie.copy(made(api, "plain").answers(), template))
     url = new_database("postgresql+psycopg")
     address = url.render_as_string(hide_password=False)
     run_python(folder, "-m", PACKAGE, "first", DATABASE_URL=address)
@@ -119,8 +120,8 @@ def test_many_processes_at_once_make_no_id_twice_and_keep_the_order(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="This system has no fork.")
-def test_a_forked_process_makes_ids_of_its_own(render: Render, tmp_path: Path) -> None:
-    folder = render(tmp_path / "project", **made("core", "plain").answers())
+def test_a_forked_process_makes_ids_of_its_own(copie: Copie, template: Path) -> None:
+    folder = project_of(copie.copy(made("core", "plain").answers(), template))
     # As a server does that loads the project and then starts its workers.
     program = f"""
 import os

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from conftest import Sites
-from servers import sessions
-from serving import DRIVERNAMES, FORM, LONG, Service, processes
-from variants import APIS
+from helpers.client import FORM
+from helpers.connections import sessions
+from helpers.modes import LONG
+from helpers.sites import Service, Sites, processes
+from helpers.variants import APIS, COMMON_DRIVERS
 
 REQUESTS = 10_000 if LONG else 1_500
 CLIENTS = 4
@@ -56,7 +57,9 @@ def visit_all(service: Service, requests: int) -> None:
 
 @pytest.mark.parametrize(
     ("api", "drivername"),
-    list(product(APIS, DRIVERNAMES)) if LONG else list(zip(cycle(APIS), DRIVERNAMES, strict=False)),
+    list(product(APIS, COMMON_DRIVERS))
+    if LONG
+    else list(zip(cycle(APIS), COMMON_DRIVERS, strict=False)),
 )
 def test_use_levels_off(api: str, drivername: str, sites: Sites, tmp_path: Path) -> None:
     site, url = sites(api, "flask", drivername)

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from conftest import MakeSite, Sites
-from serving import DRIVERNAMES, FORM, LONG, Service, stored
-from variants import APIS, FRAMEWORKS
+from helpers.client import FORM
+from helpers.connections import stored
+from helpers.modes import LONG
+from helpers.scripts import SCRIPTS
+from helpers.sites import MakeSite, Service, Sites
+from helpers.variants import APIS, COMMON_DRIVERS, FRAMEWORKS
 
 CLIENTS = 16
 REQUESTS = 500 if LONG else 12
@@ -26,8 +29,8 @@ WAITRESS = [
     ("core", "postgresql+psycopg", "waitress-serve"),
     ("orm", "sqlite", "waitress-serve"),
 ]
-WRITERS = Path(__file__).with_name("writers.py")
-CREATORS = Path(__file__).with_name("creators.py")
+WRITERS = SCRIPTS / "writers.py"
+CREATORS = SCRIPTS / "creators.py"
 
 
 def visit(service: Service, client: int) -> tuple[list[str], Counter[str]]:
@@ -52,7 +55,7 @@ def visit(service: Service, client: int) -> tuple[list[str], Counter[str]]:
 @pytest.mark.parametrize(
     ("api", "drivername", "server"),
     [
-        *product(APIS, DRIVERNAMES, ["gunicorn", *(["waitress-serve"] if LONG else [])]),
+        *product(APIS, COMMON_DRIVERS, ["gunicorn", *(["waitress-serve"] if LONG else [])]),
         *([] if LONG else WAITRESS),
     ],
 )
@@ -102,7 +105,7 @@ def test_a_client_that_sends_its_form_slowly_holds_up_nobody(
     assert stored(url, tmp_path) == ["quick", "slow"]
 
 
-@pytest.mark.parametrize("drivername", ["sqlite+aiosqlite", *DRIVERNAMES])
+@pytest.mark.parametrize("drivername", ["sqlite+aiosqlite", *COMMON_DRIVERS])
 @pytest.mark.parametrize("api", APIS)
 def test_commands_may_meet_at_a_database_without_a_table(
     api: str, drivername: str, sites: Sites, tmp_path: Path

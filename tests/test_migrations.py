@@ -5,30 +5,27 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import URL, Engine, NullPool, create_engine, inspect
 
-from conftest import Project, Render, require_system_packages, run
-from serving import free_port
-from updates import BRANCH, PYTHON, commit_all, copy, replace, track, update
-from variants import (
-    BARE,
-    DISTRIBUTION,
-    DRIVERS,
-    PACKAGE,
-    PROJECT_NAME,
-    Variant,
-    sample_url,
-)
+from helpers.connections import SECRET
+from helpers.databases import NewDatabase
+from helpers.files import replace
+from helpers.git import BRANCH, commit_all, track
+from helpers.migrations import alembic
+from helpers.modes import CI
+from helpers.processes import free_port, run
+from helpers.projects import PYTHON, Project
+from helpers.rendering import Render, project_of
+from helpers.skips import require_system_packages
+from helpers.template import ROOT
+from helpers.updates import copy, update
+from helpers.variants import BARE, DISTRIBUTION, DRIVERS, PACKAGE, PROJECT_NAME, Variant, sample_url
 
-pytest_plugins = ["update_fixtures"]
-
-NewDatabase = Callable[[str], URL]
 EXTRAS = ("migrations",)
-SECRET = "s3cret"
 BEHIND = f"{DISTRIBUTION}: The database cannot be used: Its tables are not up to date. Run: "
 VERSIONS = f"src/{PACKAGE}/migrations/versions"
 # One column of a user, as each API has it.
@@ -77,7 +74,7 @@ INSTALLED = [
 def python(folder: Path, url: URL, *arguments: str) -> subprocess.Popen[str]:
     """Start a project's module with its own environment, where it has one, and a database."""
     env = {**os.environ, **PYTHON, "DATABASE_URL": url.render_as_string(hide_password=False)}
-    own = Project(folder, DISTRIBUTION).bin / "python"
+    own = Project(folder).bin / "python"
     warnings = ["error", *DRIVERS[url.drivername].get("warnings", [])]
     return subprocess.Popen(
         [
@@ -106,16 +103,6 @@ def race(folder: Path, url: URL, *arguments: str) -> None:
     processes = [python(folder, url, *arguments) for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], "\n".join(outputs)
-
-
-def alembic(framework: str, command: str, *arguments: str) -> tuple[str, ...]:
-    """Return a command as users of Alembic or of Flask-Migrate type it."""
-    if framework == "flask":
-        name = {"revision": "migrate"}.get(command, command)
-        target = {"downgrade": ["base"]}
-        return "flask", "--app", PACKAGE, "db", name, *target.get(command, []), *arguments
-    target = {"upgrade": ["head"], "downgrade": ["base"], "revision": ["--autogenerate"]}
-    return "alembic", command, *target.get(command, []), *arguments
 
 
 def connect(folder: Path, url: URL) -> Engine:
@@ -147,16 +134,14 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize(
-    "variant", [*LIVES, *(LIVES_IN_CI if os.environ.get("CI") else [])], ids=str
-)
+@pytest.mark.parametrize("variant", [*LIVES, *(LIVES_IN_CI if CI else [])], ids=str)
 def test_a_life_of_migrations(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     if variant in LIVES_IN_CI[1:]:
         require_system_packages(variant)
-        project = Project(folder, DISTRIBUTION)
+        project = Project(folder)
         project.install()
         project.pip_install("--group", "dev")
     url = new_database(variant.drivername)
@@ -210,9 +195,9 @@ def test_a_life_of_migrations(
 
 @pytest.mark.parametrize("variant", UNANSWERED, ids=str)
 def test_a_server_that_does_not_answer_is_said_without_the_password(
-    variant: Variant, render: Render, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     url = URL.create(variant.drivername, "app", SECRET, "127.0.0.1", free_port(), PACKAGE)
     said = end(python(folder, url, *alembic(variant.framework, "upgrade")), 1)
     # As the drivers say it, pg8000 as the cause of its own error.
@@ -221,9 +206,9 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
 
 @pytest.mark.parametrize("variant", INSTALLED, ids=str)
 def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    project = Project(render(tmp_path / "project", **variant.answers()), DISTRIBUTION)
+    project = Project(project_of(copie.copy(variant.answers(), template)))
     project.install()
     shutil.move(project.folder / "src", tmp_path / "src")
     env = {"DATABASE_URL": new_database(variant.drivername).render_as_string(hide_password=False)}
@@ -245,9 +230,9 @@ def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
 # One of them also without its server.
 @pytest.mark.parametrize("variant", LIVES[1:], ids=str)
 def test_the_tests_of_a_project_with_migrations_pass(
-    variant: Variant, render: Render, new_database: NewDatabase, tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", **variant.answers())
+    folder = project_of(copie.copy(variant.answers(), template))
     plugin = ("-p", "pytest_asyncio.plugin") if "asyncio" in variant.row else ()
     url = new_database(variant.drivername).render_as_string(hide_password=False)
     environments = [{"TEST_DATABASE_URL": url}]
@@ -282,15 +267,16 @@ def test_a_project_that_made_its_tables_itself_gets_migrations(
 
 def page(section: str) -> str:
     """Return a section of docs/migrations.md."""
-    text = (Path(__file__).parents[1] / "docs" / "migrations.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
     [found] = [part for part in text.split("\n## ")[1:] if part.startswith(section)]
     return found
 
 
 def test_a_table_that_is_made_anew_keeps_the_rows_that_point_to_it(
-    render: Render, new_database: NewDatabase, tmp_path: Path
+    copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
-    folder = render(tmp_path / "project", project_name=PROJECT_NAME, extras=EXTRAS)
+    answers = {"project_name": PROJECT_NAME, "extras": list(EXTRAS)}
+    folder = project_of(copie.copy(answers, template))
     url = new_database("sqlite")
     models = f"src/{PACKAGE}/models.py"
     replace(folder, models, "import Identity", "import ForeignKey, Identity")

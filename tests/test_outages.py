@@ -11,22 +11,18 @@ from threading import Event
 import pytest
 from sqlalchemy import URL
 
-from conftest import MakeSite
-from servers import kill_sessions, outside, private_server, sessions
-from serving import (
-    DRIVERNAMES,
-    LONG,
-    SECRET,
-    Reply,
-    Service,
+from helpers.availability import (
     check_command_fails,
     check_unavailable,
     check_works,
-    command_lines,
-    stored,
     wait_until_it_works,
 )
-from variants import APIS
+from helpers.client import Reply
+from helpers.connections import SECRET, kill_sessions, outside, sessions, stored
+from helpers.modes import LONG
+from helpers.private_servers import private_server
+from helpers.sites import MakeSite, Service, command_lines
+from helpers.variants import APIS, COMMON_DRIVERS
 
 CLIENTS = 2
 ROUNDS = 10 if LONG else 1
@@ -48,7 +44,7 @@ def visit(service: Service, client: int, end: Event) -> list[Visit]:
     return visits
 
 
-@pytest.mark.parametrize("drivername", DRIVERNAMES[1:])
+@pytest.mark.parametrize("drivername", COMMON_DRIVERS[1:])
 def test_a_server_that_stops_and_crashes_under_load_and_comes_back(
     drivername: str, make_site: MakeSite, tmp_path: Path
 ) -> None:

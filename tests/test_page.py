@@ -12,9 +12,10 @@ import html5lib
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from conftest import Sites, missing
-from serving import Service
-from variants import APIS, ROOT
+from helpers.sites import Service, Sites
+from helpers.skips import missing
+from helpers.template import ROOT
+from helpers.variants import APIS
 
 ARTEFACTS = ROOT / "artifacts"
 WIDTHS = (360, 1280)
@@ -49,11 +50,10 @@ def find_browser() -> str:
     for path in (os.environ.get("TEST_CHROMIUM"), *map(shutil.which, names)):
         if path:
             return path
-    missing(
+    return missing(
         "No Chromium is installed. Install your distribution's package, "
         "or name its program in TEST_CHROMIUM."
     )
-    raise AssertionError
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,13 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from conftest import Render, run
-from variants import APIS, BARE, DRIVERS, FILES, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
+from helpers.processes import run
+from helpers.rendering import Render, project_of
+from helpers.variants import APIS, BARE, DRIVERS, FILES, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
 
 BAD_NAMES = {
     "": "Write a name, such as Hello World.",
@@ -250,19 +252,21 @@ def test_a_good_name_is_kept(render: Render, tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("api", APIS)
 def test_a_name_of_any_length_leaves_the_project_clean(
-    render: Render, tmp_path: Path, api: str, framework: str, name: str
+    copie: Copie, template: Path, api: str, framework: str, name: str
 ) -> None:
     answers = {"project_name": name, "api": api, "framework": framework}
-    project = render(tmp_path / "project", **answers)
+    project = project_of(copie.copy(answers, template))
     ruff = Path(sys.executable).with_name("ruff")
     run(ruff, "format", "--check", "--no-cache", cwd=project)
     run(ruff, "check", "--no-cache", cwd=project)
 
 
-def test_a_package_that_is_called_as_a_builtin_is_typed(render: Render, tmp_path: Path) -> None:
+def test_a_package_that_is_called_as_a_builtin_is_typed(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
     for api, framework in product(APIS, FRAMEWORKS):
         answers = {"project_name": "type", "api": api, "framework": framework}
-        project = render(tmp_path / f"{api}-{framework}", **answers)
+        project = project_of(copie.copy(answers, template))
         run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=project)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import run
-from variants import ROOT
+from helpers.processes import run
+from helpers.template import ROOT
 
 COMMANDS = re.findall(r"^python3 -m pip .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
 

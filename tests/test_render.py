@@ -8,17 +8,18 @@ import shutil
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 import yaml
 from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 
-from conftest import UV, Render, run
-from updates import room
-from variants import (
+from helpers.files import check_form, files
+from helpers.processes import UV, run
+from helpers.rendering import Render, Rendered, project_of
+from helpers.template import ROOT
+from helpers.variants import (
     APIS,
     BARE,
     DISTRIBUTION,
@@ -26,8 +27,8 @@ from variants import (
     PACKAGE,
     PROJECT_NAME,
     RENDERED,
-    ROOT,
     Variant,
+    room,
     sample_url,
 )
 
@@ -109,18 +110,6 @@ FOREIGN_DATABASES = {
 }
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """Return the files of a folder by their path."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-Rendered = Callable[[Variant], Path]
-
-
 @pytest.fixture(params=RENDERED, ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
@@ -142,27 +131,6 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     if "migrations" in variant.extras:
         owned = (owned | MIGRATIONS) - {"tests/test_models.py", "tests/test_tables.py"}
     assert set(files(project)) == COMMON | owned
-
-
-def check_form(project: Path) -> None:
-    """Check that every file is as a careful person would have typed it."""
-    for name, content in files(project).items():
-        text = content.decode()
-        assert "\r" not in text, name
-        assert text.endswith("\n"), name
-        assert not text.endswith("\n\n"), name
-        assert not text.startswith("\n"), name
-        assert "\n\n\n\n" not in text, name
-        assert not re.search(r"[ \t]$", text, re.MULTILINE), name
-        if PurePosixPath(name).suffix in {".md", ".toml", ".yaml", ".yml"}:
-            assert "\n\n\n" not in text, name
-        if "/templates/" not in name:
-            assert not re.search(r"\{%|%\}|\{#|#\}|copier_conf", text), name
-            # What a test stores, and what GitHub fills in.
-            text = re.sub(r'"100% \{percent\} \{\{ 7 \* 7 \}\}|\$\{\{ [^{}]+ \}\}', "", text)
-            assert not re.search(r"\{\{|\}\}", text), name
-        assert len(name) < 100, name
-        assert not (project / name).stat().st_mode & 0o111 or sys.platform == "win32", name
 
 
 def test_every_file_is_what_a_careful_person_would_have_typed(
@@ -286,24 +254,20 @@ def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path
 
 @pytest.mark.parametrize("name", BARE)
 def test_a_name_without_a_driver_gets_one(name: str, template: Path, copie: Copie) -> None:
-    bare = copie.copy({"database_url": sample_url(name, "x")}, template)
-    full = copie.copy(
-        {"database_url": sample_url(BARE[name], "x"), "project_name": "copie000"}, template
+    first, second = (
+        files(project_of(copie.copy({"project_name": "x", "database_url": url}, template)))
+        for url in (sample_url(name, "x"), sample_url(BARE[name], "x"))
     )
-    assert bare.exception is None
-    assert full.exception is None
-    assert bare.project_dir
-    assert full.project_dir
-    first, second = files(bare.project_dir), files(full.project_dir)
     assert first.pop(".copier-answers.yml") != second.pop(".copier-answers.yml")
     assert first == second
 
 
 @pytest.mark.parametrize(("url", "refusing"), REFUSING.items())
 def test_transactions_run_again_where_the_database_refuses_them_and_nowhere_else(
-    render: Render, tmp_path: Path, url: str, *, refusing: bool
+    copie: Copie, template: Path, url: str, *, refusing: bool
 ) -> None:
-    found = files(render(tmp_path / "hello", project_name=PROJECT_NAME, database_url=url))
+    answers = {"project_name": PROJECT_NAME, "database_url": url}
+    found = files(project_of(copie.copy(answers, template)))
     assert {name for name in found if "transactions" in name} == (RETRIES if refusing else set())
     for name, content in found.items():
         assert refusing or not re.search(rb"tenacity|run_again|run_transaction", content), name
@@ -315,12 +279,14 @@ def test_transactions_run_again_where_the_database_refuses_them_and_nowhere_else
 )
 @pytest.mark.parametrize("api", APIS)
 def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
-    render: Render, tmp_path: Path, api: str, framework: str, drivername: str
+    copie: Copie, template: Path, api: str, framework: str, drivername: str
 ) -> None:
     url = f"{drivername}://localhost/x"
     answers = {"project_name": PROJECT_NAME, "api": api, "framework": framework}
-    once = files(render(tmp_path / "once", **answers, database_url=url))
-    again = files(render(tmp_path / "again", **answers, database_url=f"{url}?{SERIALIZABLE}"))
+    once, again = (
+        files(project_of(copie.copy(answers | {"database_url": each}, template)))
+        for each in (url, f"{url}?{SERIALIZABLE}")
+    )
     assert again.keys() - once.keys() == RETRIES
     code = {f"src/{PACKAGE}/db.py", f"src/{PACKAGE}/__main__.py"}
     if framework == "flask":
@@ -343,9 +309,9 @@ def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
         assert kept == changed
 
 
-def test_a_container_has_the_isolation_level_of_the_answer(render: Render, tmp_path: Path) -> None:
+def test_a_container_has_the_isolation_level_of_the_answer(copie: Copie, template: Path) -> None:
     url = f"postgresql://localhost/x?sslmode=require&{SERIALIZABLE}"
-    folder = render(tmp_path / "hello", database_url=url, extras=["docker"])
+    folder = project_of(copie.copy({"database_url": url, "extras": ["docker"]}, template))
     services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
     given = make_url(services["app"]["environment"]["DATABASE_URL"])
     # The database of the container has no certificate.
@@ -377,10 +343,11 @@ LIBRARIES = {
 @pytest.mark.parametrize("module", LIBRARIES)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_driver_without_its_library_is_told_how_to_get_it(
-    render: Render, tmp_path: Path, framework: str, module: str
+    copie: Copie, template: Path, framework: str, module: str
 ) -> None:
     url, commands = LIBRARIES[module]
-    folder = render(tmp_path / "hello", project_name="hello", framework=framework, database_url=url)
+    answers = {"project_name": "hello", "framework": framework, "database_url": url}
+    folder = project_of(copie.copy(answers, template))
     rows = [f"| {system} | `{command}` |\n" for system, command in commands.items()]
     readme = (folder / "README.md").read_text(encoding="utf-8")
     assert "".join(["| system | command |\n|---|---|\n", *rows, "\n"]) in readme
@@ -400,14 +367,15 @@ def test_a_driver_without_its_library_is_told_how_to_get_it(
 
 
 def test_the_oldest_copier_that_is_allowed_renders_the_same(
-    render: Render, template: Path, tmp_path: Path
+    copie: Copie, template: Path, tmp_path: Path
 ) -> None:
     oldest = yaml.safe_load((ROOT / "copier.yml").read_text().partition("\n---\n")[0])
     version = oldest["_min_copier_version"]
     copier = (UV, "tool", "run", "--quiet", "--from")
     copy = ("copier", "copy", "--quiet", "--defaults", template)
     run(*copier, f"copier=={version}.0", *copy, tmp_path / "old" / "hello", cwd=tmp_path)
-    assert files(tmp_path / "old" / "hello") == files(render(tmp_path / "new" / "hello"))
+    new = project_of(copie.copy({"project_name": "hello"}, template))
+    assert files(tmp_path / "old" / "hello") == files(new)
     older = (f"copier<{version}", *copy, tmp_path / "older")
     done = run(*copier, *older, cwd=tmp_path, check=False)
     assert done.returncode != 0
@@ -415,15 +383,15 @@ def test_the_oldest_copier_that_is_allowed_renders_the_same(
     assert not (tmp_path / "older").exists()
 
 
-def test_the_defaults_are_the_orm_and_a_file(render: Render, tmp_path: Path) -> None:
-    project = render(tmp_path / "hello")
+def test_the_defaults_are_the_orm_and_a_file(copie: Copie, template: Path) -> None:
+    project = project_of(copie.copy({}, template))
     answers = yaml.safe_load((project / ".copier-answers.yml").read_text())
     del answers["_src_path"]
     assert answers == {
-        "project_name": "hello",
+        "project_name": project.name,
         "api": "orm",
         "framework": "plain",
-        "database_url": "sqlite:///hello.db",
+        "database_url": f"sqlite:///{project.name}.db",
         "extras": [],
     }
 
@@ -450,7 +418,7 @@ def test_the_name_of_the_folder_is_the_default_where_it_can_be(
     assert yaml.safe_load((project / ".copier-answers.yml").read_text())["project_name"] == name
 
 
-def test_a_project_builds_with_uv(render: Render, tmp_path: Path) -> None:
-    project = render(tmp_path / "hello")
+def test_a_project_builds_with_uv(copie: Copie, template: Path) -> None:
+    project = project_of(copie.copy({}, template))
     run(UV, "build", "--quiet", cwd=project)
     assert {path.suffix for path in (project / "dist").iterdir()} >= {".whl", ".gz"}

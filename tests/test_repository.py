@@ -15,7 +15,8 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from helpers.template import ROOT
+
 LOCK_FILE = re.compile(r".*\.lock|pylock(\..+)?\.toml|(package-lock|npm-shrinkwrap)\.json")
 INDEX_URL = re.compile(
     r"index[-_]url|find[-_]links|\[\[?tool\.uv\.index|https?://[^\s'\"]+/simple\b|pythonhosted\.org"

@@ -4,16 +4,29 @@ import json
 import shutil
 import socket
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 from sqlalchemy import URL, create_engine
 
-from conftest import Project, Render, require_system_packages
-from updates import room
-from variants import BARE, DISTRIBUTION, DRIVERS, EMBEDDED, EXECUTED, FILES, PACKAGE, Variant
+from helpers.connections import SECRET
+from helpers.databases import NewDatabase
+from helpers.projects import Project
+from helpers.rendering import project_of
+from helpers.skips import require_system_packages
+from helpers.variants import (
+    BARE,
+    DISTRIBUTION,
+    DRIVERS,
+    EMBEDDED,
+    EXECUTED,
+    FILES,
+    PACKAGE,
+    Variant,
+    room,
+)
 
 MESSAGE = "\N{PARTY POPPER} \N{HEBREW LETTER SHIN}'\"; DROP TABLE messages; -- </script>"
 
@@ -67,21 +80,21 @@ def stored(url: URL, project: Project) -> list[str]:
 def faults(variant: Variant, url: URL) -> list[tuple[URL, tuple[str, ...]]]:
     """Return URLs that cannot be used, each with what may be said of it."""
     found: list[tuple[URL, tuple[str, ...]]] = [
-        (URL.create("oracle+oracledb", "nobody", "s3cret", "127.0.0.1"), ("oracledb",))
+        (URL.create("oracle+oracledb", "nobody", SECRET, "127.0.0.1"), ("oracledb",))
     ]
     if variant.row["family"] not in FILES:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             nobody = URL.create(
-                variant.drivername, "nobody", "s3cret", "127.0.0.1", closed.getsockname()[1], "x"
+                variant.drivername, "nobody", SECRET, "127.0.0.1", closed.getsockname()[1], "x"
             )
         refused = ("refused", "can't connect", "can't create", "connect call failed", "establish")
         found += [
             (nobody, refused),
-            (nobody.set(host="s3cret@127.0.0.1"), ("%40",)),
+            (nobody.set(host=f"{SECRET}@127.0.0.1"), ("%40",)),
         ]
         if variant.backend not in EMBEDDED:
-            found.append((url.set(username="nobody", password="s3cret"), ("nobody",)))
+            found.append((url.set(username="nobody", password=SECRET), ("nobody",)))
     # Each driver meets each fault in one of its rooms, and each room meets each with some driver.
     rooms = [other for other in EXECUTED if other.drivername == variant.drivername]
     start = (rooms.index(variant) + list(DRIVERS).index(variant.drivername)) % len(rooms)
@@ -97,19 +110,20 @@ def check_fault(project: Project, fault: URL, expected: tuple[str, ...]) -> None
     assert said.startswith(f"{DISTRIBUTION}: The database "), done.stderr
     assert said.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr
-    assert "s3cret" not in done.stderr
+    assert SECRET not in done.stderr
     assert any(word in done.stderr.lower() for word in expected), done.stderr
 
 
 def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
-    variant: Variant, render: Render, new_database: Callable[[str], URL], tmp_path: Path
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     url, test_url = new_database(variant.drivername), new_database(variant.drivername)
     embedded = "embedded" in variant.row
     # URL.set() cannot take a password away.
     answer = url._replace(username=url.username or None, password=None).render_as_string()
-    folder = render(tmp_path / "project", **variant.answers(None if embedded else answer))
-    project = Project(folder, DISTRIBUTION)
+    answers = variant.answers(None if embedded else answer)
+    folder = project_of(copie.copy(answers, template))
+    project = Project(folder)
     project.install()
     if embedded:
         project.pip_install(EMBEDDED[variant.backend])

@@ -1,7 +1,6 @@
 """The password in DATABASE_URL: whatever goes wrong, nothing that is shown has it."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,13 +14,16 @@ from secrets import token_hex
 import pytest
 from sqlalchemy import URL
 
-from conftest import MakeSite, Sites, require_system_packages
-from servers import PrivateServer, outside, private_server
-from serving import DRIVERNAMES, SECRET, Site, free_port
-from updates import room
-from variants import APIS, DISTRIBUTION, VARIANTS, Variant
+from helpers.connections import SECRET, outside
+from helpers.modes import CI
+from helpers.private_servers import PrivateServer, private_server
+from helpers.processes import free_port
+from helpers.scripts import SCRIPTS
+from helpers.sites import MakeSite, Site, Sites
+from helpers.skips import require_system_packages
+from helpers.variants import APIS, COMMON_DRIVERS, DISTRIBUTION, VARIANTS, Variant, room
 
-FAILURES = Path(__file__).with_name("failures.py")
+FAILURES = SCRIPTS / "failures.py"
 NEAR = {
     "mariadb": "mysql+pymysql",
     "mysql": "mysql+pymysql",
@@ -46,7 +48,7 @@ def cover(variants: list[Variant]) -> list[Variant]:
     return picked
 
 
-@pytest.fixture(params=SERVED if os.environ.get("CI") else cover(SERVED), ids=str)
+@pytest.fixture(params=SERVED if CI else cover(SERVED), ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     """A variant whose database may want a password."""
     value: Variant = request.param
@@ -178,7 +180,7 @@ def test_no_command_line_or_end_shows_the_password(
     assert said == ("", f"{DISTRIBUTION}: Stopped.\n", 130)
 
 
-@pytest.mark.parametrize("drivername", DRIVERNAMES)
+@pytest.mark.parametrize("drivername", COMMON_DRIVERS)
 @pytest.mark.parametrize("api", APIS)
 def test_a_password_in_the_place_of_the_port_is_not_logged(
     api: str, drivername: str, sites: Sites, tmp_path: Path

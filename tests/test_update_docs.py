@@ -10,23 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from updates import (
-    IDENTITY,
-    PYTHON,
-    Tree,
-    commit_all,
-    copy,
-    git,
-    release,
-    replace,
-    track,
-    tree,
-    update,
-)
-from variants import ROOT
+from helpers.files import Tree, replace, tree
+from helpers.git import IDENTITY, commit_all, git, release, track
+from helpers.projects import PYTHON
+from helpers.template import ROOT
+from helpers.updates import copy, update
 
 pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="The commands are bash's.")
-pytest_plugins = ["update_fixtures"]
 
 Make = Callable[[Path], Path]
 ANSWERS = {"project_name": "Hello", "api": "orm", "database_url": "sqlite:///hello.db"}

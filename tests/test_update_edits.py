@@ -13,24 +13,11 @@ from pathlib import Path
 import pytest
 from copier.errors import UnsafeTemplateError, UserMessageError
 
-from updates import (
-    BRANCH,
-    COPIER,
-    FAMILIES,
-    SETS,
-    commit_all,
-    copy,
-    git,
-    release,
-    replace,
-    run_copier,
-    track,
-    tree,
-    update,
-)
-from variants import PACKAGE
-
-pytest_plugins = ["update_fixtures"]
+from helpers.answers import FAMILIES, SETS
+from helpers.files import replace, tree
+from helpers.git import BRANCH, commit_all, git, release, track
+from helpers.updates import COPIER, copy, run_copier, update
+from helpers.variants import PACKAGE
 
 Make = Callable[..., Path]
 START = "orm-flask-sqlite"

@@ -13,25 +13,14 @@ import pytest
 import yaml
 from copier.errors import UnsafeTemplateError
 
-from conftest import missing
-from updates import (
-    BRANCH,
-    FAMILIES,
-    SETS,
-    commit_all,
-    copy,
-    git,
-    release,
-    replace,
-    run_copier,
-    snapshot,
-    track,
-    tree,
-    update,
-)
-from variants import PACKAGE, QUESTIONS, ROOT
-
-pytest_plugins = ["update_fixtures"]
+from helpers.answers import FAMILIES, SETS
+from helpers.files import replace, tree
+from helpers.git import BRANCH, commit_all, git, release, track
+from helpers.modes import CI
+from helpers.skips import missing
+from helpers.template import ROOT, copy_template
+from helpers.updates import copy, run_copier, update
+from helpers.variants import PACKAGE, QUESTIONS
 
 Make = Callable[[Path], Path]
 START = "orm-flask-sqlite"
@@ -61,7 +50,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for version, commit in find_releases().items():
         git(folder, "tag", f"v{version}", commit)
     git(folder, "rm", "--quiet", "-r", ".")
-    commit_all(snapshot(folder))
+    commit_all(copy_template(folder))
     bare = tmp_path_factory.mktemp("released") / "template.git"
     git(folder, "clone", "--quiet", "--bare", folder, bare)
     return bare
@@ -86,7 +75,7 @@ def test_a_copy_takes_the_newest_release(history: Path, tmp_path: Path) -> None:
 def steps() -> list[tuple[str, str]]:
     """Return families with the releases to update from: in CI each, else one for each family."""
     releases = list(find_releases())
-    if os.environ.get("CI"):
+    if CI:
         return list(product(FAMILIES, releases))
     return list(zip(FAMILIES, cycle(releases), strict=False))
 

@@ -1,29 +1,20 @@
 """Any answers to any answers: a project that changes its mind is a project made that way."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 
-from updates import (
-    BRANCH,
-    FAMILIES,
-    SETS,
-    Pair,
-    commit_all,
-    copy,
-    git,
-    pairs,
-    recopy,
-    run_python,
-    tree,
-    update,
-)
-from variants import DRIVERS, PACKAGE, PROJECT_NAME
-
-pytest_plugins = ["update_fixtures"]
+from helpers.answers import FAMILIES, SETS
+from helpers.databases import NewDatabase
+from helpers.files import tree
+from helpers.git import BRANCH, commit_all, git
+from helpers.modes import CI
+from helpers.projects import run_python
+from helpers.switches import Pair, pairs
+from helpers.updates import copy, recopy, update
+from helpers.variants import DRIVERS, PACKAGE, PROJECT_NAME
 
 Fresh = Callable[[str], Path]
 NAMES = FAMILIES
@@ -38,7 +29,7 @@ def executed() -> list[Pair]:
     """Return switches whose projects run: every other family with all extras, in CI each."""
     odd = [f"{name} extras" if index % 2 else name for index, name in enumerate(NAMES)]
     even = [name if index % 2 else f"{name} extras" for index, name in enumerate(NAMES)]
-    return around(odd) + (around(even) if "CI" in os.environ else [])
+    return around(odd) + (around(even) if CI else [])
 
 
 @pytest.mark.parametrize("pair", pairs(), ids=" to ".join)
@@ -57,7 +48,7 @@ def test_a_switch_gives_what_a_copy_would_have_given(
 
 @pytest.mark.parametrize("pair", executed(), ids=" to ".join)
 def test_a_project_that_was_switched_runs(
-    pair: Pair, project: Fresh, new_database: Callable[[str], URL]
+    pair: Pair, project: Fresh, new_database: NewDatabase
 ) -> None:
     left, reached = pair
     drivername = make_url(SETS[reached]["database_url"]).drivername

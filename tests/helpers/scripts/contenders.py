@@ -1,6 +1,6 @@
 """Threads of one of several processes that write to the same rows, until there is a file stop.
 
-It runs with the Python of the project's environment, and prints what it did as JSON.
+It prints what it did as JSON.
 """
 
 import json

@@ -1,6 +1,6 @@
 """One of several processes that write to the SQLite file of a rendered project at once.
 
-It runs with the Python of the project's environment, and prints what it did as JSON.
+It prints what it did as JSON.
 """
 
 import json

@@ -10,53 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import URL, Connection, create_engine
+from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
 
-from conftest import missing
-from serving import SECRET, free_port
+from helpers.connections import SECRET, outside
+from helpers.processes import free_port, server_program
 
 OWNER = "owner"
-SESSIONS = {
-    "postgresql": "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-    "AND backend_type = 'client backend' AND pid <> pg_backend_pid()",
-    "mysql": "SELECT id FROM information_schema.processlist "
-    "WHERE db = database() AND id <> connection_id()",
-}
-KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
-
-
-@contextmanager
-def outside(url: URL) -> Iterator[Connection]:
-    """Connect without the project and without a transaction."""
-    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        yield connection
-
-
-def sessions(url: URL) -> list[int]:
-    """Return the ids of the connections that others have to the database."""
-    with outside(url) as connection:
-        return list(connection.exec_driver_sql(SESSIONS[url.get_backend_name()]).scalars())
-
-
-def kill_sessions(url: URL) -> None:
-    """Break every connection that others have to the database."""
-    backend = url.get_backend_name()
-    with outside(url) as connection:
-        for session in connection.exec_driver_sql(SESSIONS[backend]).scalars().all():
-            connection.exec_driver_sql(KILL[backend].format(session))
-
-
-def program(name: str, package: str) -> str:
-    """Find a program of a database server, which need not be on the path."""
-    places = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    found = shutil.which(name, path=":".join([os.environ["PATH"], "/usr/sbin", *places]))
-    if found is None:
-        missing(f"{name} is not installed. Debian and Ubuntu have it in the package {package}.")
-        raise AssertionError
-    return found
 
 
 def as_nobody(*command: str | Path, output: Path) -> subprocess.Popen[bytes]:
@@ -64,6 +24,20 @@ def as_nobody(*command: str | Path, output: Path) -> subprocess.Popen[bytes]:
     user = None if os.geteuid() else "nobody"
     with output.open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=output.parent)
+
+
+@contextmanager
+def server_folder() -> Iterator[Path]:
+    """Make a folder, as those of pytest are closed to other users and too long for a socket."""
+    with TemporaryDirectory(prefix="copier-sqlalchemy-") as name:
+        yield Path(name)
+
+
+def hand_over(folder: Path) -> None:
+    """Let the user that servers run as write into a folder and all that is in it."""
+    if not os.geteuid():
+        for path in (folder, *folder.rglob("*")):
+            shutil.chown(path, "nobody")
 
 
 class PrivateServer:
@@ -80,7 +54,7 @@ class PrivateServer:
         if self.url.get_backend_name() == "postgresql":
             self.url = self.url.set(database="postgres")
             secret.write_text(SECRET)
-            postgres = program("postgres", "postgresql")
+            postgres = server_program("postgres", "postgresql")
             self.setup = [
                 *(Path(postgres).with_name("initdb"), "--no-sync", "--encoding=UTF8"),
                 *("--locale=C", f"--username={OWNER}", f"--pwfile={secret}"),
@@ -99,12 +73,12 @@ class PrivateServer:
                 f"GRANT ALL ON *.* TO {OWNER};\n"
             )
             self.setup = [
-                *(program("mariadb-install-db", "mariadb-server-core"), "--no-defaults"),
+                *(server_program("mariadb-install-db", "mariadb-server-core"), "--no-defaults"),
                 *("--skip-test-db", "--auth-root-authentication-method=normal"),
                 f"--datadir={data}",
             ]
             self.command = [
-                *(program("mariadbd", "mariadb-server-core"), "--no-defaults"),
+                *(server_program("mariadbd", "mariadb-server-core"), "--no-defaults"),
                 *(f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"),
                 *(f"--socket={folder / 'socket'}", f"--init-file={secret}"),
                 "--skip-name-resolve",
@@ -150,11 +124,8 @@ class PrivateServer:
 @contextmanager
 def private_server(drivername: str) -> Iterator[PrivateServer]:
     """Start a server that nobody else uses, and stop it at the end of the block."""
-    # The folders of pytest are closed to other users, and too long for the name of a socket.
-    with TemporaryDirectory(prefix="copier-sqlalchemy-") as name:
-        folder = Path(name)
-        if not os.geteuid():
-            shutil.chown(folder, "nobody")
+    with server_folder() as folder:
+        hand_over(folder)
         server = PrivateServer(drivername, folder)
         server.install()
         server.start()

@@ -1,7 +1,6 @@
 """Meet one fault after the other in a project, and print all that can be shown of each.
 
-It runs with the Python of the project's environment. The URLs come as JSON through its input; what
-the command and the page answered goes to report.json.
+The URLs come as JSON through its input; what the command and the page answered goes to report.json.
 """
 
 import asyncio

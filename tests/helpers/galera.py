@@ -1,21 +1,20 @@
 """A MariaDB Galera cluster of three nodes on this machine, on free ports and without a trace after.
 
-By hand, uv run tests/galera.py starts one, prints the URL of each node and waits for Enter.
+By hand, uv run --directory tests -m helpers.galera starts one, prints the URL of each node and
+waits for Enter.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from sqlalchemy.exc import OperationalError
 
-from conftest import missing
-from servers import PrivateServer, outside, program
-from serving import free_port
+from helpers.connections import outside
+from helpers.private_servers import PrivateServer, hand_over, server_folder
+from helpers.processes import free_port, server_program
+from helpers.skips import missing
 
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
 SECONDS = 60
@@ -77,14 +76,10 @@ def galera_cluster() -> Iterator[list[Node]]:
     provider = next((path for path in map(Path, PROVIDERS) if path.exists()), None)
     if provider is None:
         missing("Galera is not installed. Debian and Ubuntu have it in the package galera-4.")
-        raise AssertionError
-    program("wsrep_sst_rsync", "mariadb-server")
-    # The folders of pytest are closed to other users, and too long for the name of a socket.
-    with TemporaryDirectory(prefix="copier-sqlalchemy-") as name:
-        nodes = [Node(Path(name, str(number)), provider) for number in range(3)]
-        for path in (Path(name), *Path(name).rglob("*")):
-            if not os.geteuid():
-                shutil.chown(path, "nobody")
+    server_program("wsrep_sst_rsync", "mariadb-server")
+    with server_folder() as folder:
+        nodes = [Node(folder / str(number), provider) for number in range(3)]
+        hand_over(folder)
         first = nodes[0]
         first.install()
         first.start()

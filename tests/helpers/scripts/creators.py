@@ -1,6 +1,6 @@
 """Processes that create the tables of a rendered project in one new SQLite file at once.
 
-It runs with the Python of the project's environment, and prints what went wrong.
+It prints what went wrong.
 """
 
 import multiprocessing

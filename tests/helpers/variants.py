@@ -3,15 +3,15 @@
 A new choice, database or driver there is tested without touching a test.
 """
 
-import os
 from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from helpers.modes import CI
+from helpers.template import ROOT
+
 PROJECT_NAME = "Hello World"
 PACKAGE = "hello_world"
 DISTRIBUTION = "hello-world"
@@ -89,6 +89,13 @@ class Variant:
         return self.drivername.partition("+")[0]
 
 
+def room(variant: Variant) -> tuple[Any, ...]:
+    """Return what decides which files a variant has."""
+    row = variant.row
+    kind = (key in row for key in ("asyncio", "hosted", "made_ids", "retries", "table"))
+    return variant.api, variant.framework, row["family"], *kind, variant.extras
+
+
 APIS = list(QUESTIONS["api"]["choices"].values())
 FRAMEWORKS = list(QUESTIONS["framework"]["choices"].values())
 EXTRAS = list(QUESTIONS["extras"]["choices"].values())
@@ -115,7 +122,7 @@ VARIANTS += [
         *("core-plain-sqlite+pysqlcipher", "orm-flask-sqlite+pysqlcipher"),
         *("orm-plain-firebird+firebird", "core-flask-firebird+firebird"),
     }
-    or (os.environ.get("CI") and variant.drivername in {"sqlite+pysqlcipher", "firebird+firebird"})
+    or (CI and variant.drivername in {"sqlite+pysqlcipher", "firebird+firebird"})
 ]
 
 
@@ -131,7 +138,7 @@ def pick_to_run() -> list[Variant]:
     picked = set()
     for (api, framework, _), names in rooms.items():
         number = APIS.index(api) + FRAMEWORKS.index(framework)
-        picked |= {*names} if os.environ.get("CI") else {names[number % len(names)]}
+        picked |= {*names} if CI else {names[number % len(names)]}
     return [variant for variant in VARIANTS if variant in picked]
 
 
@@ -168,6 +175,8 @@ def pick_migrations() -> list[Variant]:
     return [variant for variants in ways.values() for variant in variants]
 
 
+# One driver of each database that a page is served with for long, or while something goes wrong.
+COMMON_DRIVERS = ["sqlite", "postgresql+psycopg", "mysql+pymysql"]
 # What is installed and run.
 EXECUTED = pick_to_run()
 # What is rendered and read.

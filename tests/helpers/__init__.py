@@ -1,0 +1,1 @@
+"""What the tests share: one concern a file. Nothing in this folder is a test."""

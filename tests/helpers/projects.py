@@ -1,0 +1,58 @@
+"""A rendered project's own programs: in an environment of its own, or with the tests' Python."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from helpers.processes import UV, run
+
+# A project's code leaves nothing in its folder, and the tests' plugins are not its own.
+PYTHON = {
+    "PYTHONPATH": "src",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+}
+
+
+class Project:
+    """A rendered project with an environment that has only what the project asks for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = folder.parent / f"{folder.name}-environment"
+        self.bin = self.environment / ("Scripts" if sys.platform == "win32" else "bin")
+
+    def install(self) -> None:
+        """Install the project's wheel and nothing but its requirements."""
+        run(UV, "venv", "--quiet", "--python", sys.executable, self.environment, cwd=self.folder)
+        run(UV, "build", "--quiet", "--wheel", cwd=self.folder)
+        [wheel] = (self.folder / "dist").glob("*.whl")
+        self.pip_install(wheel)
+
+    def pip_install(self, *requirements: str | Path) -> None:
+        """Install more into the environment."""
+        python = self.bin / "python"
+        run(UV, "pip", "install", "--quiet", "--python", python, *requirements, cwd=self.folder)
+
+    def run(
+        self, *command: str | Path, env: dict[str, str] | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment in the project's folder."""
+        program, *arguments = command
+        return run(self.bin / program, *arguments, cwd=self.folder, env=env, check=check)
+
+
+def run_python(folder: Path, *arguments: str, **env: str) -> str:
+    """Run a project's code with the tests' own Python and return what it prints."""
+    clean = {name: value for name, value in os.environ.items() if "DATABASE_URL" not in name}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env=clean | PYTHON | env,
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,103 @@
+"""Rendered projects, which a test looks at or runs.
+
+A test that wants a project asks pytest-copie for it: project_of(copie.copy(answers, template)).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType
+
+import copier
+import jinja2
+import pytest
+import yaml
+from pytest_copie.plugin import Copie, Result
+
+from helpers.template import copy_template
+from helpers.variants import Variant
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once() -> Iterator[None]:
+    """Let each template be compiled once, and not at each of the hundreds of renders.
+
+    What PyYAML's loader in Python loads for Copier, the one in C loads seven times as fast.
+    """
+    compile_template = jinja2.Environment.compile
+    compiled: dict[tuple[object, ...], CodeType] = {}
+
+    def compile_once(
+        self: jinja2.Environment, source: str, name: str | None = None, filename: str | None = None
+    ) -> CodeType:
+        if not isinstance(source, str):
+            return compile_template(self, source, name, filename)
+        key = (self.lexer, source, name, filename)
+        if key not in compiled:
+            compiled[key] = compile_template(self, source, name, filename)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", compile_once)
+        if yaml.__with_libyaml__:
+            patch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
+        yield
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it stands in the working tree, in a plain folder."""
+    return copy_template(tmp_path_factory.mktemp("template"))
+
+
+def project_of(result: Result) -> Path:
+    """Return the folder of the project, or raise what kept pytest-copie from making it."""
+    if result.exception:
+        raise result.exception
+    assert result.project_dir
+    return result.project_dir
+
+
+Render = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def render(template: Path) -> Render:
+    """Answer the questions with trust off, and return the project's folder.
+
+    It is for what pytest-copie cannot do: that trusts the template, names the folder and makes it
+    before an answer is refused, and gives answers as defaults, which no computed value refuses.
+    Its update can switch no answer, so that projects that are updated come from updates.py.
+    """
+
+    def render(destination: Path, **answers: object) -> Path:
+        copier.run_copy(
+            str(template), destination, data=answers, defaults=True, quiet=True, unsafe=False
+        )
+        return destination
+
+    return render
+
+
+Rendered = Callable[[Variant], Path]
+
+
+@pytest.fixture(scope="session")
+def rendered(
+    copie_session: Copie, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Rendered:
+    """Return a variant's project that all workers only look at."""
+    base = tmp_path_factory.getbasetemp()
+    shelf = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "rendered"
+    shelf.mkdir(exist_ok=True)
+
+    def rendered(variant: Variant) -> Path:
+        folder = shelf / str(variant)
+        if not folder.exists():
+            project = project_of(copie_session.copy(variant.answers(), template))
+            with suppress(OSError):  # another worker was faster
+                project.rename(folder)
+        return folder
+
+    return rendered

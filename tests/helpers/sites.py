@@ -1,0 +1,168 @@
+"""Rendered projects at work, all in one environment: as a command, and under a real server."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from pytest_copie.plugin import Copie
+from sqlalchemy import URL
+
+from helpers.client import Client
+from helpers.databases import NewDatabase
+from helpers.processes import UV, free_port, run, wait_for_port
+from helpers.projects import Project
+from helpers.rendering import project_of
+from helpers.skips import missing
+from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
+
+
+@dataclass(frozen=True)
+class Service:
+    """A Flask project under a server, and the file with all that they printed."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds the page."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    def client(self, timeout: float = 60) -> Client:
+        """Return a browser of its own."""
+        return Client(self.port, timeout)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A rendered project: its package, the source of it and the programs of its environment."""
+
+    package: str
+    source: Path
+    bin: Path
+
+    def environment(self, url: URL) -> dict[str, str]:
+        """Return the variables that the project is run with."""
+        clean = {name: os.environ[name] for name in ("HOME", "LANG", "PATH") if name in os.environ}
+        shown = url.render_as_string(hide_password=False)
+        return clean | {"PYTHONPATH": str(self.source), "DATABASE_URL": shown}
+
+    def run(
+        self, url: URL, folder: Path, *arguments: str, prefix: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the project's command in a folder."""
+        return subprocess.run(
+            [*prefix, str(self.bin / "python"), "-m", self.package, *arguments],
+            cwd=folder,
+            env=self.environment(url),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+
+    @contextmanager
+    def start(
+        self,
+        url: URL,
+        folder: Path,
+        *options: str,
+        server: str = "gunicorn",
+        prefix: tuple[str, ...] = (),
+        factory: str = "",
+    ) -> Iterator[Service]:
+        """Serve the project in a folder until the end of the block."""
+        port = free_port()
+        factory = factory or f"{self.package}:create_app"
+        command = {
+            "gunicorn": [
+                *("--bind", f"127.0.0.1:{port}", "--threads=4", "--keep-alive=60"),
+                *options,
+                f"{factory}()",
+            ],
+            "waitress-serve": [f"--listen=127.0.0.1:{port}", *options, "--call", factory],
+            "flask": ["--app", self.package, "run", "--port", str(port), *options],
+        }[server]
+        log = folder / "log"
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(
+                [*prefix, str(self.bin / server), *command],
+                cwd=folder,
+                env=self.environment(url),
+                stdout=output,
+                stderr=output,
+            ) as process,
+        ):
+            try:
+                wait_for_port(port, process, log)
+                yield Service(port, process, log)
+            finally:
+                process.terminate()
+
+
+def processes(service: Service) -> list[int]:
+    """Return the ids of the server's processes, the main one first."""
+    if sys.platform != "linux":
+        pytest.skip("What processes do is read in /proc.")
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    return [service.process.pid, *map(int, children.read_text().split())]
+
+
+def command_lines(service: Service) -> list[str]:
+    """Return what everybody on the machine can read of the server's processes."""
+    return [Path(f"/proc/{process}/cmdline").read_text() for process in processes(service)]
+
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture(scope="session")
+def make_site(
+    copie_session: Copie, template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MakeSite:
+    """Make the project of an api, framework and driver, all in one environment with servers.
+
+    What its URL needs after a ? may be given, too.
+    """
+    if sys.platform == "win32":
+        missing("gunicorn does not run on Windows.")
+    root = tmp_path_factory.mktemp("sites")
+    house = Project(root / "house")
+    house.folder.mkdir()
+    run(UV, "venv", "--quiet", "--python", sys.executable, house.environment, cwd=root)
+    house.pip_install("gunicorn>=23", "waitress>=3")
+
+    @cache
+    def make(api: str, framework: str, drivername: str, query: str = "") -> Site:
+        answers = {
+            "project_name": PROJECT_NAME,
+            "api": api,
+            "framework": framework,
+            "database_url": f"{sample_url(drivername)}{query}",
+        }
+        folder = project_of(copie_session.copy(answers, template))
+        house.pip_install("--requirement", folder / "pyproject.toml")
+        return Site(PACKAGE, folder / "src", house.bin)
+
+    return make
+
+
+Sites = Callable[[str, str, str], tuple[Site, URL]]
+
+
+@pytest.fixture
+def sites(make_site: MakeSite, new_database: NewDatabase) -> Sites:
+    """Make the project of an api, framework and driver, and an empty database for it."""
+    return lambda api, framework, drivername: (
+        make_site(api, framework, drivername),
+        new_database(drivername),
+    )

@@ -1,0 +1,49 @@
+"""Which of the sets of answers are switched to which."""
+
+from itertools import permutations
+
+from helpers.answers import FAMILIES, SETS
+from helpers.modes import ALL_SWITCHES, CI
+
+Pair = tuple[str, str]
+
+
+def changes(pair: Pair) -> set[str]:
+    """Return what a switch does to every question, and the sets that it leaves and reaches.
+
+    Which database comes after which counts in CI only.
+    """
+    # What a URL has after its ? makes a set, but not a database of its own.
+    left, reached = (
+        SETS[name] | {"database_url": SETS[name]["database_url"].partition("?")[0]} for name in pair
+    )
+    names = left if CI else left.keys() - {"database_url"}
+    steps = {f"{name}: {left[name]} -> {reached[name]}" for name in names}
+    return steps | {f"from {pair[0]}", f"to {pair[1]}"}
+
+
+def covering_pairs() -> list[Pair]:
+    """Return few switches that make every change of every answer, from and to every set."""
+    waiting = {pair: changes(pair) for pair in permutations(SETS, 2)}
+    chosen = []
+    while waiting:
+        best = max(waiting, key=lambda pair: len(waiting[pair]))
+        seen = waiting.pop(best)
+        chosen.append(best)
+        waiting = {pair: rest for pair, news in waiting.items() if (rest := news - seen)}
+    return chosen
+
+
+def pairs() -> list[Pair]:
+    """Return the switches to test: a covering set, in CI each family to each, or all there are.
+
+    In CI the families have no extra, or all of them.
+    """
+    if ALL_SWITCHES:
+        return list(permutations(SETS, 2))
+    few = covering_pairs()
+    if CI:
+        chosen = set(few)
+        for families in (FAMILIES, [f"{name} extras" for name in FAMILIES]):
+            few += [pair for pair in permutations(families, 2) if pair not in chosen]
+    return few
