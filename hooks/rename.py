@@ -14,8 +14,8 @@ Copier ask for trust only on an update that crosses the release.
           - "{{ _copier_python }}"
           - "{{ _copier_conf.src_path }}/hooks/rename.py"
           - "{{ _version_from }}"
-          - src/{{ package }}/old.py
-          - src/{{ package }}/new.py
+          - src/{{ it.package }}/old.py
+          - src/{{ it.package }}/new.py
 
 When a later release renames the file again, add its lines and write the newest name here
 as well: an update that crosses both releases runs both.

@@ -22,8 +22,9 @@ PROCESSES, ROUNDS, MANY = 3, 20, 5
 WRITE = {
     "core": f"""
 import sys
-from {PACKAGE}.db import database_url, make_engine
+from {PACKAGE}.db import make_engine
 from {PACKAGE}.messages import add_message, add_messages
+from {PACKAGE}.settings import database_url
 
 engine = make_engine(database_url())
 print("ready", flush=True)
@@ -37,8 +38,9 @@ engine.dispose()
     "orm": f"""
 import sys
 from sqlalchemy.orm import Session
-from {PACKAGE}.db import database_url, make_engine
+from {PACKAGE}.db import make_engine
 from {PACKAGE}.messages import add_message, add_messages
+from {PACKAGE}.settings import database_url
 
 engine = make_engine(database_url())
 print("ready", flush=True)

@@ -1,10 +1,14 @@
 """What the questionnaire accepts works; what it refuses is refused in one sentence."""
 
 import ast
+import json
 import keyword
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from runpy import run_path
@@ -18,6 +22,7 @@ from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from helpers.files import files
 from helpers.processes import run
 from helpers.rendering import Render, project_of
 from helpers.variants import APIS, BARE, DRIVERS, FILES, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
@@ -286,7 +291,7 @@ def test_a_good_url_is_kept(
     project = render(tmp_path / "project", project_name="hello", database_url=url)
     check_values(project, "hello", url)
     # What the project connects to: without DATABASE_URL, and with one that names a password.
-    db = run_path(str(project / "src" / "hello" / "db.py"))
+    db = run_path(str(project / "src" / "hello" / "settings.py"))
     bare = make_url(url)
     full = bare.set(drivername=BARE.get(bare.drivername, bare.drivername))
     family = DRIVERS[full.drivername]["family"]
@@ -337,6 +342,76 @@ def test_a_choice_that_is_none_is_refused(render: Render, tmp_path: Path, questi
 def test_a_computed_value_cannot_be_answered(render: Render, tmp_path: Path, question: str) -> None:
     said = refusal(render, tmp_path / "project", **{question: "true"})
     assert said.endswith("Leave it out.")
+
+
+@pytest.fixture
+def copy_with(template: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Copy as a user does who has defaults in settings of their own."""
+
+    def copy_with(defaults: dict[str, object], *options: str) -> subprocess.CompletedProcess[str]:
+        path = tmp_path / "settings.yml"
+        path.write_text(yaml.safe_dump({"defaults": defaults}))
+        copier = str(Path(sys.executable).with_name("copier"))
+        command = (copier, "copy", "--defaults", *options, str(template), str(tmp_path / "hello"))
+        return run(*command, cwd=tmp_path, env={"COPIER_SETTINGS_PATH": str(path)}, check=False)
+
+    return copy_with
+
+
+@pytest.mark.parametrize("question", COMPUTED)
+@pytest.mark.parametrize("value", ["true", {"flask": True}, ["x"]], ids=["text", "mapping", "list"])
+def test_a_computed_value_cannot_be_a_default_of_the_user(
+    copy_with: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    question: str,
+    value: object,
+) -> None:
+    done = copy_with({question: value})
+    assert done.returncode != 0
+    assert f": Take {question} out of the defaults in" in done.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / "hello").exists()
+
+
+def test_what_is_called_as_a_computed_value_was_has_no_effect(
+    copy_with: Callable[..., subprocess.CompletedProcess[str]],
+    copie: Copie,
+    template: Path,
+    tmp_path: Path,
+) -> None:
+    known: dict[str, object] = json.loads(
+        project_of(copie.copy({"project_name": "hello"}, probe(template, tmp_path)))
+        .joinpath("it.json")
+        .read_text("utf-8")
+    )
+    extra: dict[str, object] = {"databases": {}, "services": [], "name": "x", "src": "lib"}
+    others = {key: "yes" if value is False else "other" for key, value in known.items()} | extra
+    data = tmp_path / "data.yml"
+    data.write_text(yaml.safe_dump(others))
+    done = copy_with(others, f"--data-file={data}", "--data=flask=true", "--data=package=other")
+    assert done.returncode == 0, done.stderr
+    found = files(tmp_path / "hello")
+    found.pop(".copier-answers.yml")
+    expected = files(project_of(copie.copy({"project_name": "hello"}, template)))
+    expected.pop(".copier-answers.yml")
+    assert found == expected
+
+
+def probe(template: Path, tmp_path: Path) -> Path:
+    """Return a template that renders what follows from the answers."""
+    folder = tmp_path / "probe"
+    shutil.copytree(template, folder, ignore=shutil.ignore_patterns("src", "tests"))
+    (folder / "template" / "it.json.jinja").write_text("{{ it | to_json }}\n")
+    return folder
+
+
+def test_no_value_that_follows_from_the_answers_hides_a_method(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
+    # it.items would be true without being there.
+    project = project_of(copie.copy({"project_name": "hello"}, probe(template, tmp_path)))
+    keys = json.loads((project / "it.json").read_text("utf-8"))
+    assert len(keys) > 20
+    assert set(keys) & set(dir(dict)) == set()
 
 
 def test_the_last_line_of_a_refusal_stands_alone(template: Path, tmp_path: Path) -> None:

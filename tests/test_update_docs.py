@@ -124,14 +124,14 @@ def test_resolve_conflicts(shell: Shell, template: Path, folder: Path, tmp_path:
 
 
 def test_bring_back_a_deleted_file(shell: Shell, folder: Path) -> None:
-    replace(folder, "src/hello/models.py", "MAX_LENGTH = 255", "MAX_LENGTH = 99")
+    replace(folder, "src/hello/models.py", "A message of up to", "Our message of up to")
     readme = (folder / "README.md").read_bytes()
     (folder / "README.md").unlink()
     commit_all(folder)
     update(folder, CORE, "1.0.0")
     output = shell(folder, sections()["Bring back a deleted file"])
     assert "src/hello/models.py\n" in output
-    assert "MAX_LENGTH = 99" in (folder / "src/hello/models.py").read_text(encoding="utf-8")
+    assert "Our message of up to" in (folder / "src/hello/models.py").read_text(encoding="utf-8")
     assert (folder / "README.md").read_bytes() == readme.replace(
         b"models.py", b"tables.py"
     ).replace(b"'s ORM", b" Core")

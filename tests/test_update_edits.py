@@ -83,7 +83,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     ignored = add_ignored_files(folder)
     replace(
         template,
-        "template/{{ src if orm and not migrations and not made_ids }}/models.py",
+        "template/src/{{ it.package }}/{% if it.orm %}models.py{% endif %}.jinja",
         '"""What is stored: ',
         '"""What the project stores: ',
     )
@@ -217,7 +217,7 @@ def fail(folder: Path, *options: str) -> str:
         ("api=sql", "Invalid choice"),
         ("database_url=postgresql://me:secret@localhost/db", "set DATABASE_URL"),
         ("database_url=postgres://localhost/db", "Write postgresql://... instead"),
-        ("package=other", "Leave it out"),
+        ("it={}", "Leave it out"),
     ],
 )
 def test_a_refused_answer_changes_nothing_and_says_why(

@@ -147,9 +147,12 @@ def renamed(workshop: Make, tmp_path: Path) -> Path:
     """A template whose release 1.1.0 renames messages.py, as hooks/rename.py says to."""
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")
-    for source in list(template.rglob("messages.py")):
-        source.rename(source.with_name("notes.py"))
-        replace(source.parent, "notes.py", "How messages are added and read.", "How they are kept.")
+    for source in list((template / "template" / "src").rglob("*messages.py*")):
+        target = source.with_name(source.name.replace("messages.py", "notes.py"))
+        source.rename(target)
+        replace(
+            target.parent, target.name, "How messages are added and read.", "How they are kept."
+        )
     lines = (template / "hooks" / "rename.py").read_text().partition("    _migrations:")[2]
     migration = dedent(f"    _migrations:{lines.partition('When a later')[0]}")
     migration = migration.replace("0.2.0", "1.1.0").replace("old.py", "messages.py")

@@ -1,8 +1,9 @@
 """A rendered project on Core: its own functions."""
 
-from hello.db import database_url, make_engine
+from hello.db import make_engine
 from hello.messages import add_message, add_messages, latest_messages, stream_messages
 from hello.schema import ensure_tables
+from hello.settings import database_url
 
 
 class Store:

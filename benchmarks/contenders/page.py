@@ -12,7 +12,7 @@ import sqlite_driver
 from flask import Blueprint, Flask, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from hello.messages import check_message
-from hello.tables import MAX_LENGTH
+from hello.validation import MAX_LENGTH
 from hello.views import add_security_headers, form_message
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool

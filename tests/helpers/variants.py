@@ -23,25 +23,9 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_constructor("!include", lambda _loader, _node: {})
 
-
-def load_questions() -> dict[str, Any]:
-    """Return the documents of copier.yml as one mapping."""
-    questions: dict[str, Any] = {}
-    for document in yaml.load_all((ROOT / "copier.yml").read_text(), _Loader):
-        questions |= document or {}
-    return questions
-
-
-def load_databases() -> dict[str, dict[str, Any]]:
-    """Return the rows of databases.yml: the name before :// and what is known of it."""
-    rows: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text())[
-        "databases"
-    ]["default"]
-    return rows
-
-
-QUESTIONS = load_questions()
-DATABASES = load_databases()
+QUESTIONS: dict[str, Any] = yaml.load((ROOT / "copier.yml").read_text("utf-8"), _Loader)
+# The rows of databases.yml: the name before :// and what is known of it.
+DATABASES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
 BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
 REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}

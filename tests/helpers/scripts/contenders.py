@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 package, api, framework, process, threads = sys.argv[1:]
 messages = import_module(f"{package}.messages")
@@ -44,9 +46,15 @@ def increment(counter: int, handle: Any) -> None:
 
 
 db = import_module(f"{package}.db")
-write: Callable[[Callable[[Any], Any]], Any]
 if framework == "plain":
-    write = partial(transactions.run_transaction, db.make_engine(db.database_url()))
+    engine = db.make_engine(import_module(f"{package}.settings").database_url())
+
+    def commit(work: Callable[[Any], Any]) -> Any:
+        if api == "orm":
+            with Session(engine) as session, session.begin():
+                return work(session)
+        with engine.begin() as connection:
+            return work(connection)
 else:
     app = import_module(package).create_app()
 
@@ -56,9 +64,10 @@ else:
         session.commit()
         return answer
 
-    def write(work: Callable[[Any], Any]) -> Any:
-        with app.app_context():
-            return transactions.run_again(commit)(work)
+
+def write(work: Callable[[Any], Any]) -> Any:
+    with app.app_context() if framework == "flask" else nullcontext():
+        return transactions.run_again(commit)(work)
 
 
 def run(counter: int, thread: int) -> dict[str, Any]:

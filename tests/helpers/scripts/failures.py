@@ -27,6 +27,7 @@ ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"
 KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
 package, framework = sys.argv[1:]
 db = importlib.import_module(f"{package}.db")
+urls = importlib.import_module(f"{package}.settings")
 command = importlib.import_module(f"{package}.__main__")
 pages: list[int] = []
 
@@ -94,8 +95,8 @@ async def meet_in_a_loop(engine: "AsyncEngine") -> None:
 
 def meet_alone() -> None:
     """Meet it with the engine of a project without a framework."""
-    show(db.database_url())
-    engine = db.make_engine(db.database_url())
+    show(urls.database_url())
+    engine = db.make_engine(urls.database_url())
     if engine.dialect.is_async:
         show(engine)
         asyncio.run(meet_in_a_loop(engine))
