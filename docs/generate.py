@@ -45,7 +45,7 @@ GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTAL
 EXECUTED = {variant.drivername for variant in VARIANTS}
 ANSWER = {"core": "api", "orm": "api", "plain": "framework", "flask": "framework"}
 ANSWER |= {extra.replace("-", "_"): "extras" for extra in EXTRAS}
-ANSWER |= {f"not {word}": answer for word, answer in ANSWER.items()}
+ANSWER |= {word: word for word in ("and", "or")}
 WORK = Path(mkdtemp())
 
 
@@ -109,24 +109,24 @@ def diff(old: str, new: str, file: str) -> str:
 
 
 def owners() -> str:
-    """Show which answers own each file, as the names of the template's folders say."""
-    rooms: dict[str, list[str]] = {}
+    """Show which answers own each file, as its name in template/ says."""
+    found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "template").rglob("*")):
         if path.is_dir() or "_cache" in str(path) or "__pycache__" in str(path):
             continue
         name = path.relative_to(ROOT / "template").as_posix().removesuffix(".jinja")
-        [condition] = re.findall(r" if (.+?) [%}]\}", name) or [""]
-        name = re.sub(r"\{\{ src.*?\}\}", "src/hello", name)
-        name = re.sub(r"\{% if .+? %\}(.+)\{% endif %\}", r"\1", name)
+        conditions = re.findall(r"\{% if (.+?) %\}", name.replace("it.", ""))
+        name = re.sub(r"\{% if .+? %\}(.+?)\{% endif %\}", r"\1", name)
+        name = name.replace("{{ it.package }}", "hello").replace("test_{{ it.", "test_{{ ")
+        name = name.replace("{{ tables_module }}", "models")
         name = name.replace("{{_copier_conf.answers_file}}", ".copier-answers.yml")
-        rooms.setdefault(name, []).append(condition)
+        found.setdefault(name, []).append(" and ".join(conditions))
     lines = ["| file | owned by | rendered for |", "|---|---|---|"]
-    for name, conditions in sorted(rooms.items(), key=lambda room: (room[0][0] == ".", room[0])):
-        words = [word for condition in conditions for word in condition.split(" and ") if word]
-        answers = sorted({ANSWER.get(word, "database_url") for word in words})
+    for name, conditions in sorted(found.items(), key=lambda file: (file[0][0] == ".", file[0])):
+        words = re.findall(r"\w+", " ".join(conditions))
+        answers = sorted({ANSWER.get(word, "database_url") for word in words} - {"and", "or"})
         owned = ", ".join(f"`{answer}`" for answer in answers) or "no single answer"
-        texts = sorted(filter(None, conditions))
-        lines.append(f"| `{name}` | {owned} | {'; '.join(texts) or 'every project'} |")
+        lines.append(f"| `{name}` | {owned} | {'; '.join(conditions) or 'every project'} |")
     return "\n".join(lines)
 
 

@@ -99,11 +99,6 @@ def test_the_rows_move_from_sqlite_to_postgresql(
         python(folder, "-m", "hello", message)
     url = new_database("postgresql+psycopg").render_as_string(hide_password=False)
     program = snippet_with("setval")
-    if api == "core":
-        program = program.replace(
-            "from hello.models import Base", "from hello.tables import metadata"
-        )
-        program = program.replace("metadata = Base.metadata\n", "")
     (folder / "move_rows.py").write_text(program, "utf-8")
     python(folder, "move_rows.py", url=url)
     assert python(folder, "-m", "hello", "the next", url=url) == "the next\n"

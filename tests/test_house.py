@@ -1,0 +1,144 @@
+"""The law of one place: every statement of the rendered projects has one source in template/.
+
+CONTRIBUTING.md tells it; each bound here was seen broken.
+"""
+
+import re
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import yaml
+
+from helpers.template import ROOT
+from helpers.variants import QUESTIONS
+
+TEMPLATE = ROOT / "template"
+FILES = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
+SOURCES = [path for path in FILES if re.search(r"\.py(\{% endif %\})?(\.jinja)?$", path.name)]
+TAG = re.compile(r"\{%-? *(\w+)[^%]*%\}")
+# A line that only imports, decorates or comments.
+LIGHT = re.compile(r"(from|import) .*|\w+,( # .*)?|\)|@.*|#.*")
+
+
+def name(path: Path) -> str:
+    return path.relative_to(TEMPLATE).as_posix()
+
+
+def code(path: Path) -> list[str]:
+    """Return the lines of a source as one reads them: no blank line, tag or import among them."""
+    text = re.sub(r"^from \S+ import \([^)]*\)$", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not re.match(r"\{%|(from|import) ", line)]
+
+
+def blocks(path: Path) -> int:
+    """Count the ifs around statements; imports and decorators do not count."""
+    counted = 0
+    open_blocks: list[list[str]] = []
+    for line in map(str.strip, path.read_text("utf-8").splitlines()):
+        tag = TAG.fullmatch(line)
+        if tag is None and line:
+            for block in open_blocks:
+                block.append(line)
+        elif tag and tag[1] in {"if", "for"}:
+            open_blocks.append([tag[1]])
+        elif tag and tag[1] in {"endif", "endfor"}:
+            kind, *lines = open_blocks.pop()
+            counted += kind == "if" and not all(LIGHT.fullmatch(line) for line in lines)
+    assert open_blocks == []
+    return counted
+
+
+def bodies(path: Path) -> list[tuple[str, ...]]:
+    """Return the body of each function, without its docstring, if it has more than one line."""
+    found = []
+    lines = [line for line in path.read_text("utf-8").splitlines() if not TAG.match(line.strip())]
+    for number, line in enumerate(lines):
+        if match := re.match(r"( *)(async )?def ", line):
+            rest = "\n".join(lines[number:]).partition(":\n")[2].splitlines()
+            body = []
+            for inner in rest:
+                if inner.strip() and not inner.startswith(f"{match[1]}    "):
+                    break
+                body.append(inner)
+            text = re.sub(r'^\s*""".*?"""', "", "\n".join(body), count=1, flags=re.DOTALL)
+            statements = tuple(each.strip() for each in text.splitlines() if each.strip())
+            found += [statements] if len(statements) > 1 else []
+    return found
+
+
+def test_a_source_stands_where_a_project_has_it() -> None:
+    package = "src/{{ it.package }}"
+    assert {name(path.parent).split("/{%")[0] for path in SOURCES} == {package, "tests"}
+    assert len(SOURCES) <= 45
+
+
+def test_the_sources_are_few_lines() -> None:
+    lines = [line for path in SOURCES for line in path.read_text("utf-8").splitlines()]
+    assert sum(1 for line in lines if line.strip()) < 2000
+
+
+def test_no_run_of_eight_lines_stands_twice() -> None:
+    places = defaultdict(set)
+    for path in SOURCES:
+        lines = code(path)
+        for start in range(len(lines) - 7):
+            places[tuple(lines[start : start + 8])].add((name(path), start))
+    assert {run: found for run, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_function_body_stands_twice() -> None:
+    places = defaultdict(list)
+    for path in SOURCES:
+        for body in bodies(path):
+            places[body].append(name(path))
+    assert len(places) > 100
+    assert {body: found for body, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_line_has_few_copies() -> None:
+    # As long as it says something, in all files of the template.
+    lines = Counter(
+        line
+        for path in FILES
+        for line in map(str.strip, path.read_text("utf-8").splitlines())
+        if len(line) > 20 and not re.match(r"\{%.*%\}$|(from|import) ", line)
+    )
+    assert lines.total() / len(lines) <= 1.2
+
+
+def test_a_name_has_few_conditions_and_no_not() -> None:
+    for path in FILES:
+        for part in name(path).split("/"):
+            assert part.count("{%") in {0, 2}, part
+            assert len(re.findall(r"\b(and|or)\b", part)) <= 1, part
+            assert not re.search(r"\bnot\b|\belse\b|==|!=", part), part
+
+
+def test_a_source_has_few_blocks() -> None:
+    found = {name(path): blocks(path) for path in SOURCES}
+    assert max(found.values()) >= 2
+    assert {path: number for path, number in found.items() if number > 3} == {}
+
+
+def test_copier_yml_is_the_conversation() -> None:
+    text = (ROOT / "copier.yml").read_text("utf-8")
+    assert len(text.splitlines()) < 120
+    hidden = [key for key, facts in QUESTIONS.items() if key[0] != "_" and "when" in facts]
+    assert hidden == ["facts", "it"]
+    # What a validator says and what is computed has a file of its own.
+    for tag in re.findall(r"\{%.*?%\}", text):
+        assert re.fullmatch(r"\{% include '(questions|hooks)/[\w.]+' %\}", tag), tag
+    included = set(re.findall(r"'(questions/[\w.]+)'", text))
+    assert included == {f"questions/{path.name}" for path in (ROOT / "questions").iterdir()}
+
+
+def test_no_line_of_python_is_put_together_out_of_sight() -> None:
+    python = re.compile(r"\b(import \w|def \w+\(|return |raise |lambda\b|getattr\()")
+    for path in (ROOT / "copier.yml", ROOT / "services.yml", *(ROOT / "questions").iterdir()):
+        text = re.sub(r"\{#.*?#\}", "", path.read_text("utf-8"), flags=re.DOTALL)
+        assert not python.search(text), path.name
+    rows = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
+    # What CREATE TABLE needs of one database is a fact of that database.
+    facts = [str(row.get("table", "")) + row.get("import", "") for row in rows.values()]
+    assert sum(1 for fact in facts if fact) < 5
