@@ -32,7 +32,8 @@ package, api = sys.argv[1:]
 db = importlib.import_module(f"{package}.db")
 messages = importlib.import_module(f"{package}.messages")
 schema = importlib.import_module(f"{package}.schema")
-engine = db.make_engine(db.database_url())
+settings = importlib.import_module(f"{package}.settings")
+engine = db.make_engine(settings.database_url())
 schema.ensure_tables(engine)
 if api == "orm":
     from sqlalchemy.orm import Session

@@ -147,7 +147,7 @@ def renamed(workshop: Make, tmp_path: Path) -> Path:
     """A template whose release 1.1.0 renames messages.py, as hooks/rename.py says to."""
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")
-    for source in list((template / "template" / "src").rglob("*messages.py*")):
+    for source in list((template / "template" / "src").rglob("*%}messages.py*")):
         target = source.with_name(source.name.replace("messages.py", "notes.py"))
         source.rename(target)
         replace(
