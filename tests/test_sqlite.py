@@ -13,8 +13,8 @@ from helpers.scripts import SCRIPTS
 from helpers.sites import Site, Sites
 from helpers.variants import FRAMEWORKS
 
-PROCESSES, THREADS, ROUNDS = 2, 4, 12
-IDIOMS = 12
+PROCESSES, THREADS, ROUNDS = 2, 4, 8
+IDIOMS = 13
 # These begin by themselves and read: they fail loudly where an update would be lost.
 UNLOCKED = {"read_without_a_lock", "read_without_a_lock_in_a_session"}
 

@@ -118,6 +118,34 @@ def test_a_release_is_updated_with_the_edits_kept(
     assert not (folder / "tests/test_main.py").exists()
 
 
+# Lines of 0.1 to 0.4 that 0.5.0 moved to other files, and what a user made of them.
+MOVED = {
+    "db.py": ('settings = {**dotenv_values(".env"), **os.environ}', "settings = dict(os.environ)"),
+    "__main__.py": ("Store the text and return what was stored.", "Say it, and say it again."),
+    "messages.py": ("The message is empty. Write some text.", "Say something."),
+}
+
+
+@pytest.mark.parametrize(("name", "version"), [step for step in steps() if step[1] < "0.5"])
+def test_an_edit_of_what_has_moved_is_kept_or_shown(
+    name: str, version: str, history: Path, tmp_path: Path
+) -> None:
+    folder = made_with(version, name, history, tmp_path / "project")
+    for file, (theirs, ours) in MOVED.items():
+        replace(folder / "src" / PACKAGE, file, theirs, ours)
+    commit_all(folder)
+
+    update(folder, SETS[name], BRANCH)
+
+    status = git(folder, "status", "--porcelain")
+    for file, (_, ours) in MOVED.items():
+        text = (folder / "src" / PACKAGE / file).read_text(encoding="utf-8")
+        assert ours in text
+        conflict = f"UU src/{PACKAGE}/{file}\n" in status
+        assert conflict == ("<<<<<<< before updating" in text) == (">>>>>>> after updating" in text)
+    assert f"UU src/{PACKAGE}/db.py\n" in status
+
+
 def test_check_update_tells_the_truth(workshop: Make, tmp_path: Path) -> None:
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")

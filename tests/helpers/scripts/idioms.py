@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.util import greenlet_spawn
 
-THREADS, ROUNDS = 4, 12
+THREADS, ROUNDS = 4, 8
 package, kind = sys.argv[1:]
 table = import_module(f"{package}.schema").metadata.tables["messages"]
 
@@ -60,6 +60,14 @@ def derived(engine: Engine) -> Engine:
 def begin(engine: Engine, row: int) -> None:
     with engine.begin() as connection:
         count(connection, row)
+
+
+def begin_after_reading(engine: Engine, row: int) -> None:
+    with engine.connect() as connection:
+        connection.execute(select(table.c.message)).all()
+        connection.rollback()
+        with connection.begin():
+            count(connection, row)
 
 
 def begin_derived(engine: Engine, row: int) -> None:
@@ -120,6 +128,7 @@ def read_without_a_lock_in_a_session(engine: Engine, row: int) -> None:
 
 IDIOMS: list[Callable[[Engine, int], None]] = [
     begin,
+    begin_after_reading,
     begin_derived,
     begin_session,
     begin_derived_session,
