@@ -1,0 +1,78 @@
+"""An error tells whose it is: the database's is one line, a mistake in the code is a traceback."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from helpers.sites import Sites
+from helpers.variants import APIS, COMMON_DRIVERS
+
+# Views that a user adds, each with a mistake, and what the page answers to them.
+VIEWS = """\
+import json
+import sys
+from importlib import import_module
+
+from sqlalchemy import text
+
+package = sys.argv[1]
+app = import_module(package).create_app()
+db = import_module(f"{package}.db").db
+table = import_module(f"{package}.schema").metadata.tables["messages"]
+MISTAKES = {
+    "type": lambda: "a" + 1,
+    "duplicate": lambda: [db.session.execute(table.insert(), row) for row in [ROW, ROW]],
+    "word": lambda: db.session.execute(text("SELEC 1")),
+    "table": lambda: db.session.execute(text("SELECT 1 FROM nowhere")),
+    "value": lambda: db.session.execute(table.insert(), {"id": 1, "message": None}),
+}
+ROW = {"id": 70, "message": "a value that a user typed"}
+for name, mistake in MISTAKES.items():
+    app.add_url_rule(f"/{name}", name, lambda mistake=mistake: str(mistake()))
+client = app.test_client()
+found = {"page": client.get("/").status_code}
+found |= {name: client.get(f"/{name}").status_code for name in MISTAKES}
+with app.app_context(), db.engine.begin() as connection:
+    table.drop(connection)
+found["dropped"] = [client.get("/").status_code for _ in range(2)]
+app.testing = True
+try:
+    client.get("/duplicate")
+except Exception as error:
+    found["testing"] = type(error).__name__
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("drivername", COMMON_DRIVERS)
+@pytest.mark.parametrize("api", APIS)
+def test_a_mistake_in_a_view_is_a_500_and_a_traceback(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", drivername)
+    done = subprocess.run(
+        [site.bin / "python", "-c", VIEWS, site.package],
+        cwd=tmp_path,
+        env=site.environment(url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "type": 500,
+        "duplicate": 500,
+        "word": 500,
+        "table": 500,
+        "value": 500,
+        "page": 200,
+        "dropped": [503, 200],
+        "testing": "IntegrityError",
+    }
+    assert "IntegrityError" in done.stderr
+    # The log has the statement, and not what a user typed.
+    assert "INSERT INTO messages" in done.stderr
+    assert "a value that a user typed" not in done.stderr
