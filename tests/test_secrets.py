@@ -80,7 +80,10 @@ def faults(variant: Variant, url: URL, other: URL) -> dict[str, str]:
         "a missing database": url.set(database="missing"),
         "a table of somebody else": other,
         "an option that no driver knows": url.set(query={"nonsense": "1"}),
+        "no password where the server wants one": url._replace(password=None),
     }
+    if drivername.endswith("+pymysql"):
+        urls["an option of another form"] = url.set(query={"ssl": "true"})
     return {name: each.render_as_string(hide_password=False) for name, each in urls.items()} | {
         "a password in the place of the port": f"{drivername}://user:{SECRET}/database",
         "a port that is too high": f"{drivername}://user:{SECRET}@127.0.0.1:99999/database",
