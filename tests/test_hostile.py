@@ -142,7 +142,7 @@ def check_the_list(page: Page) -> None:
         reply = page.client.request("POST", "/", body, kind)
         check_refused(reply)
         assert reply.error.startswith("The message "), (name, reply)
-    for body in (b"message=" + b"x" * 5000, b"%" * 1_900_000):
+    for body in (b"message=" + b"x" * 5000, b"%" * 5000):
         reply = page.client.request("POST", "/", body, FORM)
         check_refused(reply)
         assert reply.status == 413
