@@ -122,6 +122,17 @@ def test_a_person_adds_a_script_and_sees_it_as_text(
     assert [problem for problem in problems if "favicon" not in problem] == []
 
 
+@pytest.mark.parametrize("service", APIS[:1], indirect=True)
+def test_a_form_on_the_page_of_another_site_stores_nothing(page: Page, service: Service) -> None:
+    field = '<input name="message" value="from elsewhere"><button>Win</button>'
+    page.set_content(f'<form method="post" action="{service.address}">{field}</form>')
+    with page.expect_response(service.address) as answer:
+        page.get_by_role("button").click()
+    assert answer.value.status == 403
+    page.goto(service.address)
+    assert page.get_by_text("There are no messages yet.").is_visible()
+
+
 def luminance(colour: str) -> float:
     """Return the relative luminance: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
     [channels] = re.findall(r"^rgb\((\d+), (\d+), (\d+)\)$", colour)

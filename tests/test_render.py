@@ -58,6 +58,7 @@ OWNED = {
     "orm": {f"src/{PACKAGE}/models.py", "tests/test_models.py"},
     "plain": set(),
     "flask": {
+        f"src/{PACKAGE}/protection.py",
         f"src/{PACKAGE}/static/style.css",
         f"src/{PACKAGE}/templates/base.html",
         f"src/{PACKAGE}/templates/messages.html",

@@ -12,8 +12,8 @@ import sqlite_driver
 from flask import Blueprint, Flask, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from hello.messages import check_message
+from hello.protection import add_security_headers, form_text
 from hello.validation import MAX_LENGTH
-from hello.views import add_security_headers, form_message
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
@@ -60,7 +60,7 @@ def create_app() -> Flask:
     @pages.post("/")
     def add() -> ResponseReturnValue:
         with connect() as connection:
-            connection.execute(insert, (check_message(form_message()),))
+            connection.execute(insert, (check_message(form_text("message")),))
             connection.commit()
         return redirect(url_for(".index"), HTTPStatus.SEE_OTHER)
 

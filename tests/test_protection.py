@@ -1,0 +1,112 @@
+"""What the page refuses before a view sees it: half a form, and one from another site."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from helpers.client import FORM
+from helpers.connections import stored
+from helpers.sites import Service, Sites
+from helpers.variants import APIS
+
+SERVERS = {
+    "sync": ("gunicorn", "--worker-class=sync", "--threads=1"),
+    "gthread": ("gunicorn",),
+    "waitress": ("waitress-serve",),
+    "flask run": ("flask",),
+}
+LONGEST = b"message=" + b"%F0%9F%8E%89" * 255
+OTHER_SITES = [
+    ("Sec-Fetch-Site: cross-site",),
+    ("Sec-Fetch-Site: same-site",),
+    ("Sec-Fetch-Site: any word", "Origin: http://127.0.0.1:{port}"),
+    ("Origin: null",),
+    ("Origin: ",),
+    ("Origin: http://127.0.0.1",),
+    ("Origin: http://other.example:{port}",),
+    ("Origin: http://127.0.0.1:{port}.other.example",),
+    ("Sec-Fetch-Site: same-origin", "Origin: https://other.example"),
+]
+OWN_SITE = [
+    (),
+    ("Sec-Fetch-Site: none",),
+    ("Sec-Fetch-Site: same-origin", "Origin: http://127.0.0.1:{port}"),
+    # A proxy that speaks TLS for the page.
+    ("Origin: https://127.0.0.1:{port}",),
+]
+OWN_VIEW = """\
+from flask import request
+from werkzeug.middleware.proxy_fix import ProxyFix
+from {package} import create_app as create
+
+def create_app():
+    app = create()
+    app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)
+    app.add_url_rule("/own", view_func=lambda: request.form["message"], methods=["POST", "PUT"])
+    return app
+"""
+
+
+def send(service: Service, body: bytes, *headers: str, start: str = "POST /") -> int:
+    """Send what is not more than it says and return the status, or 0 if nobody answers."""
+    host = "" if "Host" in "".join(headers) else f"Host: 127.0.0.1:{service.port}\r\n"
+    lines = "".join(f"{header}\r\n" for header in headers).replace("{port}", str(service.port))
+    head = f"{start} HTTP/1.1\r\n{host}Connection: close\r\nContent-Type: {FORM}\r\n{lines}\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+        connection.sendall(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").readline().split()
+    return int(answer[1]) if answer else 0
+
+
+def in_chunks(body: bytes, size: int = 7) -> bytes:
+    """Return a body as a client sends it that does not know its length."""
+    parts = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
+
+
+@pytest.mark.parametrize(("server", "api"), [*zip(SERVERS, APIS * 2, strict=True)])
+def test_half_a_form_is_refused(server: str, api: str, sites: Sites, tmp_path: Path) -> None:
+    site, url = sites(api, "flask", "sqlite")
+    program, *options = SERVERS[server]
+    with site.start(url, tmp_path, *options, server=program) as service:
+        for body in (b"message=whole", LONGEST):
+            assert send(service, body, f"Content-Length: {len(body)}") == 303
+            assert send(service, in_chunks(body), "Transfer-Encoding: chunked") == 303
+        # waitress does not answer who has left.
+        cut_off = b"message=half of a text"
+        assert send(service, cut_off, "Content-Length: 44") in {0, 400}
+        for end in (-2, -5, -6, -8, -20):
+            body = in_chunks(cut_off)[:end]
+            assert send(service, body, "Transfer-Encoding: chunked") in {0, 400}, end
+        for size in (4061, 5000, 70_000):
+            body = b"message=large&".ljust(size, b"x")
+            assert send(service, body, f"Content-Length: {size}") == 413
+            assert send(service, in_chunks(body, 100), "Transfer-Encoding: chunked") == 413
+        assert send(service, b"", "Content-Length: 0") == 400
+        assert send(service, b"", start="GET /") == 200
+    texts = stored(url, tmp_path)
+    assert texts == ["whole", "whole", "\N{PARTY POPPER}" * 255, "\N{PARTY POPPER}" * 255]
+    assert "Traceback" not in service.log.read_text()
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_form_from_another_site_is_refused(api: str, sites: Sites, tmp_path: Path) -> None:
+    site, url = sites(api, "flask", "sqlite")
+    (tmp_path / "own.py").write_text(OWN_VIEW.format(package=site.package))
+    length = "Content-Length: 9"
+    with site.start(url, tmp_path, factory="own:create_app") as service:
+        for headers in OTHER_SITES:
+            for start in ("POST /", "POST /own", "PUT /own"):
+                assert send(service, b"message=1", length, *headers, start=start) == 403, headers
+            assert send(service, b"", *headers, start="GET /") == 200
+        for headers in OWN_SITE:
+            assert send(service, b"message=2", length, *headers) == 303, headers
+            assert send(service, b"message=2", length, *headers, start="PUT /own") == 200
+        # A view that a user adds gets no half of a form either.
+        assert send(service, b"message=", length, start="POST /own") == 400
+        own = ("Host: inside:8000", "X-Forwarded-Host: example.org")
+        assert send(service, b"message=2", length, *own, "Origin: https://example.org") == 303
+        assert send(service, b"message=1", length, *own, "Origin: http://inside:8000") == 403
+    assert stored(url, tmp_path) == ["2"] * (len(OWN_SITE) + 1)
