@@ -114,7 +114,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     }
 
 
-def test_line_ends_of_windows_make_no_conflict(
+def test_line_ends_of_windows_change_no_line(
     workshop: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What git for Windows is set to, for Copier's own repositories and for those of the user.
@@ -127,18 +127,22 @@ def test_line_ends_of_windows_make_no_conflict(
     git(made, "clone", "--quiet", "--config=core.autocrlf=true", made, tmp_path / "project")
     folder = tmp_path / "project"
     readme = folder / "README.md"
-    readme.write_bytes(readme.read_bytes().replace(b"## Run", b"Our own words.\n\n## Run"))
+    # An editor leaves the line ends as they are.
+    readme.write_bytes(readme.read_bytes().replace(b"## Run", b"## Run it"))
     commit_all(folder)
-    replace(template, "template/README.md.jinja", "## Test\n", "## Check\n")
+    replace(template, "template/README.md.jinja", "## Run\n", "## Start\n")
     release(template, "1.1.0")
 
     done = run_copier(folder, "update", "--defaults")
 
     assert done.returncode == 0, done.stderr
-    assert unmerged(folder) == set()
-    assert set(git(folder, "diff", "--name-only").split()) == {".copier-answers.yml", "README.md"}
-    assert "Our own words." in text(folder, "README.md")
-    assert "## Check" in text(folder, "README.md")
+    assert git(folder, "status", "--porcelain").split() == [
+        *("M", ".copier-answers.yml"),
+        *("UU", "README.md"),
+    ]
+    start, end = (text(folder, "README.md").index(mark) for mark in ("<<<<<<< ", ">>>>>>> "))
+    conflict = text(folder, "README.md")[start:end].splitlines()[1:]
+    assert conflict == ["## Run it", "=======", "## Start"]
 
 
 def test_a_line_that_both_changed_stands_between_markers_that_name_both_sides(
