@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,156 @@ def test_a_project_that_made_its_tables_itself_gets_migrations(
     end(python(folder, url, "alembic", "upgrade", "head"))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
     assert count(folder, url, "messages") == 2
+
+
+# Takes the lock of the migrations, as a process that migrates would.
+LOCKS = {
+    "mysql": "SELECT get_lock(md5(concat('alembic ', database())), 0)",
+    "postgresql": "SELECT pg_advisory_lock(6391057)",
+    "sqlite": "BEGIN IMMEDIATE",
+}
+WAITING = "Waiting until no other process migrates the database.\n"
+
+
+def wait_for_lock(process: subprocess.Popen[str]) -> None:
+    """Read what a process says until it waits for the lock of the migrations."""
+    assert process.stdout
+    said = []
+    for line in process.stdout:
+        if line == WAITING:
+            return
+        said.append(line)
+    pytest.fail("".join(said))
+
+
+@pytest.mark.parametrize("variant", [LIVES[0], *LIVES[2:]], ids=str)
+def test_a_process_that_waits_for_another_says_so_and_goes_on_after_it(
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
+) -> None:
+    folder = project_of(copie.copy(variant.answers(), template))
+    url = new_database(variant.drivername)
+    with connect(folder, url).connect() as other:
+        other.exec_driver_sql(LOCKS[url.get_backend_name()])
+        process = python(folder, url, *alembic(variant.framework, "upgrade"))
+        wait_for_lock(process)
+        time.sleep(0.5)
+        assert process.poll() is None
+        assert columns(folder, url) == {}
+    end(process)
+    assert count(folder, url, "messages") == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "bounded"])
+def test_nothing_is_migrated_when_the_wait_for_the_lock_is_interrupted(
+    how: str, copie: Copie, template: Path, new_database: NewDatabase
+) -> None:
+    variant = Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS)
+    folder = project_of(copie.copy(variant.answers(), template))
+    url = new_database(variant.drivername)
+    bound = url.update_query_dict({"init_command": "SET max_statement_time = 1"})
+    waits = (
+        "SELECT id FROM information_schema.processlist "
+        "WHERE db = database() AND info LIKE 'SELECT get_lock%%'"
+    )
+    with connect(folder, url).connect() as other:
+        other.exec_driver_sql(LOCKS["mysql"])
+        process = python(folder, bound if how == "bounded" else url, *alembic("plain", "upgrade"))
+        wait_for_lock(process)
+        while how == "killed" and process.poll() is None:
+            for (number,) in other.exec_driver_sql(waits).all():
+                other.exec_driver_sql(f"KILL QUERY {number}")
+            time.sleep(0.1)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode not in {0, None}
+        assert "Nothing is migrated" in output or "max_statement_time" in output
+    assert columns(folder, url) == {}
+
+
+@pytest.mark.parametrize("variant", LIVES[1::2], ids=str)
+def test_a_release_that_is_rolled_back_starts_on_what_the_later_one_migrated(
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
+) -> None:
+    folder = project_of(copie.copy(variant.answers(), template))
+    url = new_database(variant.drivername)
+    upgrade = alembic(variant.framework, "upgrade")
+    end(python(folder, url, *upgrade))
+    with connect(folder, url).begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'later'")
+    assert "A later release has migrated the database" in end(python(folder, url, *upgrade))
+    assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
+    # Whatever would change the tables or the migrations is still refused.
+    for command in ("downgrade", "revision", "check"):
+        process = python(folder, url, *alembic(variant.framework, command))
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode not in {0, None}
+        assert "Can't locate revision identified by 'later'" in output
+    with connect(folder, url).connect() as connection:
+        revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version")
+        assert revision.scalars().all() == ["later"]
+
+
+def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
+    copie: Copie, template: Path, new_database: NewDatabase
+) -> None:
+    variant = Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS)
+    folder = project_of(copie.copy(variant.answers(), template))
+    url = new_database(variant.drivername)
+    upgrade = alembic("plain", "upgrade")
+    end(python(folder, url, *upgrade))
+    file, anchor, column = COLUMN["orm"]
+    replace(folder, f"src/{PACKAGE}/{file}", anchor, anchor + column)
+    end(python(folder, url, *alembic("plain", "revision")))
+    [revision] = (folder / VERSIONS).glob("2*.py")
+    whole = revision.read_text(encoding="utf-8")
+    second = "        batch_op.create_unique_constraint"
+    assert whole.count(second) == 1
+    pause = '    time.sleep(60)\n    with op.batch_alter_table("messages") as batch_op:\n'
+    half = whole.replace(second, pause + second)
+    revision.write_text(f"import time\n{half}", encoding="utf-8")
+    process = python(folder, url, *upgrade)
+    while "author" not in columns(folder, url)["messages"]:
+        time.sleep(0.1)
+    process.kill()
+    process.communicate()
+    revision.write_text(whole, encoding="utf-8")
+
+    section = page("After a migration")
+    [said] = re.findall(r"`(Duplicate .+?)`", section)
+    [statement] = re.findall(r"```sql\n(.+?);\n```", section)
+    process = python(folder, url, *upgrade)
+    output, _ = process.communicate(timeout=120)
+    assert said in output
+    with connect(folder, url).connect() as connection:
+        connection.exec_driver_sql(statement)
+    end(python(folder, url, *upgrade))
+    end(python(folder, url, *alembic("plain", "check")))
+
+
+@pytest.mark.parametrize("variant", LIVES[:4:3] + LIVES[1:2], ids=str)
+@pytest.mark.parametrize("extras", [(), EXTRAS], ids=["without", "with"])
+def test_a_model_in_a_module_of_its_own_is_seen(
+    variant: Variant,
+    extras: tuple[str, ...],
+    copie: Copie,
+    template: Path,
+    new_database: NewDatabase,
+) -> None:
+    answers = variant.answers() | {"api": "orm", "extras": list(extras)}
+    folder = project_of(copie.copy(answers, template))
+    url = new_database(variant.drivername)
+    module, line = re.findall(r"```python\n(.+?)```", page("A table in a module"), re.DOTALL)
+    (folder / f"src/{PACKAGE}/authors.py").write_text(module, encoding="utf-8")
+    replace(folder, f"src/{PACKAGE}/schema.py", "from . import models\n", line)
+    # A linter that mends takes nothing away.
+    ruff = shutil.which("ruff", path=Path(sys.executable).parent)
+    assert ruff
+    run(ruff, "check", "--no-cache", "--fix", cwd=folder)
+    if extras:
+        end(python(folder, url, *alembic(variant.framework, "upgrade")))
+        end(python(folder, url, *alembic(variant.framework, "revision")))
+        end(python(folder, url, *alembic(variant.framework, "upgrade")))
+    end(python(folder, url, PACKAGE))
+    assert columns(folder, url)["authors"] == {"id", "name"}
 
 
 def page(section: str) -> str:

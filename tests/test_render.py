@@ -35,6 +35,7 @@ from helpers.variants import (
 COMMON = {
     ".copier-answers.yml",
     ".env.example",
+    ".gitattributes",
     ".gitignore",
     "README.md",
     "pyproject.toml",

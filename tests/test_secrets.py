@@ -88,6 +88,8 @@ def faults(variant: Variant, url: URL, other: URL) -> dict[str, str]:
         "a password in the place of the port": f"{drivername}://user:{SECRET}/database",
         "a port that is too high": f"{drivername}://user:{SECRET}@127.0.0.1:99999/database",
         "an @ too many": f"{drivername}://user:{SECRET}@{near}",
+        "an @ and a slash in the password": f"{drivername}://user:x@{SECRET}/{near}",
+        "an @ and a question mark in it": f"{drivername}://user:x@{SECRET}?x={near}",
         "no database": f"user:{near}",
         "an unknown database": f"nothing://user:{near}",
         "an unknown driver": f"{variant.backend}+nothing://user:{near}",

@@ -114,6 +114,37 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     }
 
 
+def test_line_ends_of_windows_change_no_line(
+    workshop: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What git for Windows is set to, for Copier's own repositories and for those of the user.
+    windows = tmp_path / "gitconfig"
+    windows.write_text("[core]\n\tautocrlf = true\n", encoding="utf-8")
+    monkeypatch.setitem(COPIER, "GIT_CONFIG_GLOBAL", str(windows))
+    template = workshop(tmp_path / "template")
+    release(template, "1.0.0")
+    made = track(copy(template, tmp_path / "made", SETS[START]))
+    git(made, "clone", "--quiet", "--config=core.autocrlf=true", made, tmp_path / "project")
+    folder = tmp_path / "project"
+    readme = folder / "README.md"
+    # An editor leaves the line ends as they are.
+    readme.write_bytes(readme.read_bytes().replace(b"## Run", b"## Run it"))
+    commit_all(folder)
+    replace(template, "template/README.md.jinja", "## Run\n", "## Start\n")
+    release(template, "1.1.0")
+
+    done = run_copier(folder, "update", "--defaults")
+
+    assert done.returncode == 0, done.stderr
+    assert git(folder, "status", "--porcelain").split() == [
+        *("M", ".copier-answers.yml"),
+        *("UU", "README.md"),
+    ]
+    start, end = (text(folder, "README.md").index(mark) for mark in ("<<<<<<< ", ">>>>>>> "))
+    conflict = text(folder, "README.md")[start:end].splitlines()[1:]
+    assert conflict == ["## Run it", "=======", "## Start"]
+
+
 def test_a_line_that_both_changed_stands_between_markers_that_name_both_sides(
     workshop: Make, tmp_path: Path
 ) -> None:

@@ -1,0 +1,81 @@
+"""One .env is found by everything that a project starts, from every folder of a monorepo."""
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pytest_copie.plugin import Copie
+
+from helpers.processes import run
+from helpers.projects import PYTHON
+from helpers.rendering import project_of
+from helpers.variants import DISTRIBUTION, PACKAGE, PROJECT_NAME
+
+KINDS = {
+    "plain": {},
+    "asyncio": {"database_url": "sqlite+aiosqlite:///hello.db"},
+    "flask": {"framework": "flask"},
+}
+SETTINGS = f"from {PACKAGE}.settings import database_url"
+# What gunicorn does.
+SERVE = (
+    f"from {PACKAGE} import create_app\n"
+    "print(create_app().config['SQLALCHEMY_DATABASE_URI'].database)\n"
+)
+# What a user's own module may read when it is imported, before a fixture says otherwise.
+TEST = f"{SETTINGS}\n\nFILE = database_url().database\n\n\ndef test_where():\n    print(FILE)\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_uses_the_same_database_from_everywhere(
+    kind: str, copie: Copie, template: Path
+) -> None:
+    answers = {"project_name": PROJECT_NAME, "extras": ["migrations"], **KINDS[kind]}
+    project = project_of(copie.copy(answers, template))
+    (project / "tests" / "test_where.py").write_text(TEST, encoding="utf-8")
+    mono = project.parent
+    file = mono / "shared.db"
+    scheme = "sqlite+aiosqlite" if kind == "asyncio" else "sqlite"
+    (mono / ".env").write_text(f"DATABASE_URL={scheme}:///{file.as_posix()}\n", encoding="utf-8")
+    env = PYTHON | {"PYTHONPATH": str(project / "src")}
+    python = (sys.executable, "-W", "error")
+    upgrades = [("alembic", "--config", str(project / "pyproject.toml"), "upgrade", "head")]
+    if kind == "flask":
+        upgrades.append(("flask", "--app", PACKAGE, "db", "upgrade"))
+    plugin = ("-p", "pytest_asyncio.plugin") if kind == "asyncio" else ()
+    pytest_here = ("-m", "pytest", "-qs", "-p", "no:cacheprovider", *plugin)
+    test = str(project / "tests" / "test_where.py")
+    for number, folder in enumerate((mono, project, project / "src"), 1):
+        for upgrade in upgrades:
+            run(*python, "-m", *upgrade, cwd=folder, env=env)
+        assert run(*python, "-m", PACKAGE, cwd=folder, env=env).stdout == "Hello, World!\n"
+        with closing(sqlite3.connect(file)) as connection:
+            assert connection.execute("SELECT count(*) FROM messages").fetchone() == (number,)
+        if kind == "flask":
+            served = run(*python, "-c", SERVE, cwd=folder, env=env)
+            assert served.stdout == f"{file.as_posix()}\n"
+        done = run(*python, *pytest_here, test, cwd=folder, env=env)
+        assert done.stdout.startswith(f"{file.as_posix()}\n")
+    assert sorted(mono.rglob("*.db")) == [file]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mode"), [("utf-16", 0o600), ("latin-1", 0o600), ("utf-8", 0)], ids=str
+)
+def test_a_file_that_cannot_be_read_is_one_line_that_names_it(
+    copie: Copie, template: Path, encoding: str, mode: int
+) -> None:
+    project = project_of(copie.copy({"project_name": PROJECT_NAME}, template))
+    file = project.parent / ".env"
+    file.write_text("DATABASE_URL=sqlite:///hellö.db\n", encoding)
+    file.chmod(mode)
+    if not mode and os.access(file, os.R_OK):
+        pytest.skip("This user can read every file.")
+    done = run(sys.executable, "-m", PACKAGE, cwd=project, env=PYTHON, check=False)
+    assert done.returncode == 1
+    said = f"{DISTRIBUTION}: The database cannot be used: {file} cannot be read as UTF-8: "
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
