@@ -1,0 +1,296 @@
+"""The tests of a rendered project: they never drop rows that no test made, nor show a password."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pytest_copie.plugin import Copie
+from sqlalchemy import URL, create_engine
+from sqlalchemy.pool import NullPool
+
+from helpers.connections import SECRET, outside
+from helpers.databases import NewDatabase
+from helpers.files import replace
+from helpers.private_servers import private_server
+from helpers.processes import free_port
+from helpers.projects import PYTHON
+from helpers.rendering import project_of
+from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
+
+# The blocking driver that looks into the databases of others.
+NEAR = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
+PROJECTS = [
+    (("orm", "plain", "sqlite"), False),
+    (("core", "flask", "sqlite"), True),
+    (("orm", "plain", "sqlite+aiosqlite"), False),
+    (("core", "plain", "postgresql+psycopg"), True),
+    (("orm", "flask", "postgresql+psycopg"), False),
+    (("core", "plain", "postgresql+asyncpg"), False),
+    (("orm", "plain", "postgresql+psycopg_async"), True),
+    (("core", "plain", "mysql+pymysql"), False),
+]
+# How the server's own database is named in another way.
+ALIASES: dict[str, Callable[[URL], URL]] = {
+    "postgresql: as it is": lambda url: url,
+    "postgresql: localhost": lambda url: url.set(host="LOCALHOST"),
+    "postgresql: 127.1": lambda url: url.set(host="127.1"),
+    "postgresql: dbname": lambda url: url.set(
+        database="postgres", query={"dbname": str(url.database)}
+    ),
+    "postgresql: hostaddr": lambda url: url.set(host="nowhere", query={"hostaddr": "127.0.0.1"}),
+    "postgresql: two hosts": lambda url: url._replace(host=None, port=None).set(
+        query={"host": (f"127.0.0.1:{free_port()}", f"127.0.0.1:{url.port or 5432}")}
+    ),
+    "mysql: as it is": lambda url: url,
+    "mysql: localhost": lambda url: url.set(host="localhost"),
+    "mysql: unix_socket": lambda url: url.set(query={"unix_socket": socket_of(url)}),
+    "mysql: database": lambda url: url.set(database="mysql", query={"database": str(url.database)}),
+}
+
+# One test that drops and makes the tables.
+ONE = "tests/test_main.py::test_the_command_is_a_module"
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(copie: Copie, template: Path) -> Make:
+    """Render a project."""
+
+    def make(api: str, framework: str, drivername: str, *, migrations: bool = False) -> Path:
+        answers = {"project_name": PROJECT_NAME, "api": api, "framework": framework}
+        extras = ["migrations"] if migrations else []
+        url = sample_url(drivername)
+        return project_of(copie.copy(answers | {"database_url": url, "extras": extras}, template))
+
+    return make
+
+
+def run_tests(
+    folder: Path, url: str, *arguments: str, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a project on a database."""
+    plugin = (
+        ("-p", "pytest_asyncio.plugin")
+        if "asyncio" in (folder / "pyproject.toml").read_text()
+        else ()
+    )
+    clean = {name: value for name, value in os.environ.items() if "DATABASE_URL" not in name}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *arguments],
+        cwd=cwd or folder,
+        env=clean | PYTHON | {"PYTHONPATH": str(folder / "src"), "TEST_DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def shown(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the one line with which the tests have not begun."""
+    output = done.stdout + done.stderr
+    assert done.returncode != 0, output
+    assert "Traceback" not in output, output
+    assert "Error" not in output.replace("OperationalError", ""), output
+    assert "passed" not in output, output
+    said = [line for line in output.splitlines() if "TEST_DATABASE_URL" in line]
+    assert len(said) == 1, output
+    assert len(output.splitlines()) < 5, output
+    return said[0]
+
+
+def check_refused(done: subprocess.CompletedProcess[str], table: str = "messages") -> None:
+    line = refusal(done)
+    assert f"has rows in {table}" in line
+    assert "Name an empty database" in line
+    assert "killed" in line
+
+
+def socket_of(url: URL) -> str:
+    with outside(url) as connection:
+        path = str(connection.exec_driver_sql("SELECT @@socket").scalar())
+    if not Path(path).exists():
+        pytest.skip("The server is on another machine.")
+    return path
+
+
+@contextmanager
+def connected(url: URL) -> Iterator[Callable[[str], list[str]]]:
+    """Connect past the project and run SQL."""
+    near = url.set(drivername=NEAR[url.get_backend_name()])
+    engine = create_engine(near, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+
+        def execute(statement: str) -> list[str]:
+            result = connection.exec_driver_sql(statement)
+            return [row[0] for row in result] if result.returns_rows else []
+
+        yield execute
+
+
+def own_row(url: URL) -> None:
+    """Make the table of the project as an older release had it, with a row."""
+    with connected(url) as execute:
+        execute("CREATE TABLE messages (id INTEGER PRIMARY KEY)")
+        execute("INSERT INTO messages VALUES (7)")
+
+
+def own_rows(url: URL) -> list[int]:
+    with connected(url) as execute:
+        return list(map(int, execute("SELECT id FROM messages")))
+
+
+@pytest.fixture
+def database(new_database: NewDatabase, tmp_path: Path) -> NewDatabase:
+    """Make a database, of which everybody has the path if it is a file."""
+
+    def database(drivername: str) -> URL:
+        url = new_database(drivername)
+        if url.get_backend_name() == "sqlite":
+            return url.set(database=(tmp_path / str(url.database)).as_posix())
+        return url
+
+    return database
+
+
+@pytest.mark.parametrize(("project", "migrations"), PROJECTS)
+def test_rows_are_refused_and_kept_and_what_is_empty_or_left_clean_is_taken(
+    make: Make, database: NewDatabase, project: tuple[str, str, str], *, migrations: bool
+) -> None:
+    folder = make(*project, migrations=migrations)
+    url = database(project[-1])
+    for _ in range(2):
+        done = run_tests(folder, shown(url), ONE)
+        assert done.returncode == 0, done.stdout + done.stderr
+    if migrations:
+        # No clean run leaves this row. It may be that of another program.
+        with connected(url) as execute:
+            execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+            execute("INSERT INTO alembic_version VALUES ('0001')")
+            check_refused(run_tests(folder, shown(url)), "alembic_version")
+            assert execute("SELECT version_num FROM alembic_version") == ["0001"]
+            execute("DROP TABLE alembic_version")
+    own_row(url)
+    check_refused(run_tests(folder, shown(url)))
+    assert own_rows(url) == [7]
+    with connected(url) as execute:
+        execute("DELETE FROM messages")
+    done = run_tests(folder, shown(url), ONE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_a_server_is_the_same_however_it_is_named(
+    make: Make, database: NewDatabase, alias: str
+) -> None:
+    drivername = NEAR[alias.partition(":")[0]]
+    folder = make("orm", "plain", drivername)
+    url = database(drivername)
+    own_row(url)
+    check_refused(run_tests(folder, shown(ALIASES[alias](url))))
+    assert own_rows(url) == [7]
+
+
+@pytest.mark.parametrize("place", [".", "tests", "src", "..", "nested"])
+@pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
+def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
+    make: Make, tmp_path: Path, form: str, place: str
+) -> None:
+    folder = make("orm", "plain", "sqlite")
+    file = folder / f"{PACKAGE}.db"
+    url = URL.create("sqlite", database=file.as_posix())
+    own_row(url)
+    if place == "nested":
+        # The folder above has settings of its own, and the tests are found late.
+        cwd = folder.parent
+        (cwd / "pytest.ini").write_text("[pytest]\n")
+        arguments = ["."]
+    else:
+        cwd = folder / place
+        arguments = [str(folder / "tests")]
+    done = run_tests(folder, form.format(file.as_posix()), *arguments, cwd=cwd)
+    check_refused(done)
+    assert own_rows(url) == [7]
+
+
+@pytest.mark.parametrize(
+    "drivername", ["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql"]
+)
+def test_a_server_that_is_down_or_refuses_is_one_line_and_no_traceback_shows_the_password(
+    make: Make, drivername: str
+) -> None:
+    folder = make("orm", "plain", drivername)
+    url = URL.create(drivername, "nobody", SECRET, "127.0.0.1", free_port(), "x")
+    down = run_tests(folder, shown(url))
+    assert "The database cannot be used" in refusal(down)
+    near = NEAR[url.get_backend_name()]
+    with private_server(near) as server:
+        url = server.new_database("tested").set(drivername=drivername)
+        wrong = run_tests(folder, shown(url.set(password=f"{SECRET}-wrong")))
+        assert "The database cannot be used" in refusal(wrong)
+        (folder / "tests" / "test_a.py").write_text(
+            "import os\nimport time\n\n\n"
+            "def test_end_of_the_server():\n"
+            f"    os.kill({server.process.pid}, {int(server.crash_signal)})\n"
+            "    time.sleep(1)\n"
+        )
+        gone = run_tests(folder, shown(url), "tests/test_a.py", "tests/test_models.py", ONE)
+    assert " passed, 2 errors" in gone.stdout, gone.stdout
+    for done in (down, wrong, gone):
+        assert done.returncode != 0
+        assert SECRET not in done.stdout + done.stderr
+
+
+REPLY = '''
+
+class Reply(Base):
+    """A reply."""
+
+    __tablename__ = "replies"
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    message_id: Mapped[int] = mapped_column(ForeignKey("messages.id"))
+'''
+TEST_REPLY = f"""
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from {PACKAGE}.models import Reply
+
+
+def test_a_reply_to_no_message_is_refused(transact):
+    with pytest.raises(IntegrityError):
+        transact(lambda connection: connection.execute(insert(Reply), {{"message_id": 7}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("framework", "drivername"),
+    [
+        ("flask", "postgresql+psycopg"),
+        ("plain", "postgresql+asyncpg"),
+        ("flask", "mysql+pymysql"),
+    ],
+)
+@pytest.mark.parametrize("stand_in", [False, True])
+def test_the_tests_pass_when_another_table_points_to_the_first(
+    make: Make, database: NewDatabase, framework: str, drivername: str, *, stand_in: bool
+) -> None:
+    folder = make("orm", framework, drivername)
+    models = f"src/{PACKAGE}/models.py"
+    replace(folder, models, "import Identity", "import ForeignKey, Identity")
+    with (folder / models).open("a") as file:
+        file.write(REPLY)
+    (folder / "tests" / "test_replies.py").write_text(TEST_REPLY)
+    done = run_tests(folder, "" if stand_in else shown(database(drivername)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "failed" not in done.stdout
