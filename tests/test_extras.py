@@ -255,6 +255,17 @@ def check_rights(project: Path) -> None:
         assert checkout["with"]["persist-credentials"] == "false"
 
 
+def check_pushes(project: Path) -> None:
+    """Check that every push starts the workflows, whatever git init has called the branch."""
+    assert read_yaml(project / ".github/workflows/ci.yml")["on"]["push"] == ""
+    rules = read_yaml(project / ".gitlab-ci.yml")["workflow"]["rules"]
+    assert rules[-1] == {"if": "$CI_COMMIT_BRANCH"}
+    # But for the pushes that a pipeline of a merge request checks.
+    merge, *others = rules[:-1]
+    assert merge == {"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}
+    assert others == [{"if": "$CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS", "when": "never"}]
+
+
 def interpolate(text: str, env: dict[str, str]) -> str:
     """Return the text with its variables as docker compose fills them in."""
 
@@ -371,6 +382,7 @@ def test_every_database_has_files_that_follow_their_schemas(
         check_form(project)
         check_services(name, project)
         check_rights(project)
+        check_pushes(project)
         check_compose(name, project)
         check_devcontainer(name, project)
         # The commits of actions that this repository uses itself.

@@ -16,6 +16,7 @@ from pytest_copie.plugin import Copie
 from sqlalchemy import make_url
 
 from helpers.files import check_form, files
+from helpers.git import commit_all, git, track
 from helpers.processes import UV, run
 from helpers.rendering import Render, Rendered, project_of
 from helpers.variants import (
@@ -145,6 +146,19 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     if variant.row["family"] in {"mysql", "mariadbconnector"}:
         owned |= {f"src/{PACKAGE}/mysql.py"}
     assert set(files(project)) == COMMON | owned
+
+
+def test_git_takes_no_secret_and_nothing_of_a_database(copie: Copie, template: Path) -> None:
+    folder = track(project_of(copie.copy({"project_name": PROJECT_NAME}, template)))
+    assert ".env.example" in git(folder, "ls-files").splitlines()
+    databases = [f"data.{end}" for end in ("db", "db-journal", "db-shm", "db-wal", "duckdb.wal")]
+    for name in (".env", ".env.local", ".env.production", *databases):
+        (folder / name).write_text("secret\n", encoding="utf-8")
+    (folder / "module.py").write_bytes(b"import os\r\n")
+    assert git(folder, "status", "--porcelain").split() == ["??", "module.py"]
+    # On every system a text has the same line ends.
+    commit_all(folder)
+    assert git(folder, "ls-files", "--eol", "module.py").startswith("i/lf ")
 
 
 def test_every_file_is_what_a_careful_person_would_have_typed(
