@@ -199,6 +199,19 @@ def test_a_server_is_the_same_however_it_is_named(
     assert own_rows(url) == [7]
 
 
+def test_rows_are_refused_before_workers_begin(make: Make, database: NewDatabase) -> None:
+    folder = make("orm", "plain", "postgresql+psycopg")
+    url = database("postgresql+psycopg")
+    workers = ("-p", "xdist.plugin", "-n", "2")
+    own_row(url)
+    check_refused(run_tests(folder, shown(url), *workers))
+    assert own_rows(url) == [7]
+    with connected(url) as execute:
+        execute("DROP TABLE messages")
+    done = run_tests(folder, shown(url), *workers, ONE)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("place", [".", "tests", "src", "..", "nested"])
 @pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
 def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
@@ -291,6 +304,7 @@ def test_the_tests_pass_when_another_table_points_to_the_first(
     with (folder / models).open("a") as file:
         file.write(REPLY)
     (folder / "tests" / "test_replies.py").write_text(TEST_REPLY)
-    done = run_tests(folder, "" if stand_in else shown(database(drivername)))
+    url = "" if stand_in else shown(database(drivername))
+    done = run_tests(folder, url, "-k", "models or views or replies or module")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "failed" not in done.stdout
