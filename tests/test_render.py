@@ -43,6 +43,7 @@ COMMON = {
     f"src/{PACKAGE}/__init__.py",
     f"src/{PACKAGE}/__main__.py",
     f"src/{PACKAGE}/db.py",
+    f"src/{PACKAGE}/errors.py",
     f"src/{PACKAGE}/messages.py",
     f"src/{PACKAGE}/say.py",
     f"src/{PACKAGE}/schema.py",
