@@ -27,7 +27,7 @@ from helpers.updates import copy, update
 from helpers.variants import BARE, DISTRIBUTION, DRIVERS, PACKAGE, PROJECT_NAME, Variant, sample_url
 
 EXTRAS = ("migrations",)
-BEHIND = f"{DISTRIBUTION}: The database cannot be used: Its tables are not up to date. Run: "
+BEHIND = f"{DISTRIBUTION}: The tables of the database are not up to date. Run: "
 VERSIONS = f"src/{PACKAGE}/migrations/versions"
 # One column of a user, as each API has it.
 COLUMN = {

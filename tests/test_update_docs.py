@@ -132,9 +132,11 @@ def test_bring_back_a_deleted_file(shell: Shell, folder: Path) -> None:
     output = shell(folder, sections()["Bring back a deleted file"])
     assert "src/hello/models.py\n" in output
     assert "Our message of up to" in (folder / "src/hello/models.py").read_text(encoding="utf-8")
-    assert (folder / "README.md").read_bytes() == readme.replace(
-        b"models.py", b"tables.py"
-    ).replace(b"'s ORM", b" Core")
+    lock = b"select(messages.c.message).where(messages.c.id == message_id).with_for_update()"
+    expected = readme.replace(b"models.py", b"tables.py").replace(b"'s ORM", b" Core")
+    assert (folder / "README.md").read_bytes() == expected.replace(
+        b"session.get_one(Message, message_id, with_for_update=True)", lock
+    )
 
 
 def test_go_back(shell: Shell, folder: Path) -> None:
