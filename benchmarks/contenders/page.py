@@ -12,8 +12,9 @@ import sqlite_driver
 from flask import Blueprint, Flask, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from hello.messages import check_message
-from hello.protection import add_security_headers, form_text
+from hello.protection import add_security_headers
 from hello.validation import MAX_LENGTH
+from hello.views import form_text
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
