@@ -79,7 +79,11 @@ def run_tests(
         if "asyncio" in (folder / "pyproject.toml").read_text()
         else ()
     )
-    clean = {name: value for name, value in os.environ.items() if "DATABASE_URL" not in name}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if "DATABASE_URL" not in name and name != "PYTEST_ADDOPTS"
+    }
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *arguments],
         cwd=cwd or folder,

@@ -214,7 +214,7 @@ def test_a_renamed_file_keeps_its_edits_and_its_executable_bit(
     update(folder, unsafe=True)
 
     content, executable = tree(folder)[NEW]
-    assert content.startswith(b'"""How they are kept.\n')
+    assert content.startswith(b'"""How they are kept.')
     assert content.endswith(b"\n\nOURS = True\n")
     assert b"<<<<" not in content
     assert executable
