@@ -25,7 +25,6 @@ from helpers.variants import PACKAGE, QUESTIONS
 Make = Callable[[Path], Path]
 START = "orm-flask-sqlite"
 OLD, NEW = f"src/{PACKAGE}/messages.py", f"src/{PACKAGE}/notes.py"
-EDIT = '"""How messages are added and read.\n\nOur own words.\n'
 
 
 def find_releases() -> dict[str, str]:
