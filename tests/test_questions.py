@@ -1,17 +1,13 @@
 """What the questionnaire accepts works; what it refuses is refused in one sentence."""
 
-import ast
 import json
 import keyword
-import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from runpy import run_path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -24,8 +20,9 @@ from sqlalchemy.exc import ArgumentError
 
 from helpers.files import files
 from helpers.processes import run
+from helpers.questions import SENTENCE, check_values, refusal
 from helpers.rendering import Render, project_of
-from helpers.variants import APIS, BARE, DRIVERS, FILES, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
+from helpers.variants import APIS, BARE, DRIVERS, FRAMEWORKS, QUESTIONS, REFUSED, sample_url
 
 BAD_NAMES = {
     "": "Write a name, such as Hello World.",
@@ -74,170 +71,11 @@ BAD_NAMES = {
     "COM1": "a device on Windows",
 }
 GOOD_NAMES = ["a", "A1", "match", "type", "case", "print", "My Shop", "my-shop_2", "x" * 30]
-BAD_URLS = {
-    "": "Write a database URL",
-    "hello.db": "starts with a database and ://",
-    "sqlite:hello.db": "starts with a database and ://",
-    "sqlite//hello.db": "starts with a database and ://",
-    "://localhost/x": "No database is known here as",
-    "postgress://localhost/x": "Write postgresql://... instead",
-    "PostgreSQL://localhost/x": "Write postgresql://... instead",
-    "postgresql+psycopg3://localhost/x": "Write postgresql+psycopg://... instead",
-    "sqlite3:///x.db": "Write sqlite://... instead",
-    "zebra://localhost/x": "No database is known here as",
-    "postgres://localhost/x": "Write postgresql://... instead",
-    "postgresql://user:secret@localhost/x": "has a password in it",
-    "postgresql://user:@localhost/x": "has a password in it",
-    "postgresql://u:p/ss@h/x": "has a password in it",
-    "postgresql://u:p?ss@h/x": "has a password in it",
-    "postgresql://u:p#ss@h/x": "has a password in it",
-    "mysql+pymysql://root:root@127.0.0.1:3306/x": "has a password in it",
-    "postgresql://localhost/x?password=secret": "has a password or key in its options",
-    "postgresql://localhost/x?PassWd=secret": "has a password or key in its options",
-    "postgresql://localhost/x?a=b&pwd=secret": "has a password or key in its options",
-    "postgresql://localhost/x?sslpassword=secret": "has a password or key in its options",
-    "postgresql://localhost/x?auth_token=secret": "has a password or key in its options",
-    "postgresql://localhost/x?p%61ssword=secret": "has a password or key in its options",
-    "sqlite://": "A database in memory is gone",
-    "sqlite:///": "A database in memory is gone",
-    "sqlite:///:memory:": "A database in memory is gone",
-    "sqlite+pysqlite://": "A database in memory is gone",
-    "sqlite://hello.db": "three slashes",
-    "sqlite:///hello": "ends in .db",
-    "sqlite:///folder/": "ends in .db",
-    "sqlite:///.db": "ends in .db",
-    "sqlite:///pyproject.toml": "ends in .db",
-    "sqlite:///file:hello.db?uri=true": "ends in .db",
-    "sqlite:///C:\\new\\temp.db": "forward slashes",
-    "sqlite:///my file.db": "%20 for a space",
-    " sqlite:///a.db": "%20 for a space",
-    "sqlite:///a.db ": "%20 for a space",
-    "postgresql://localhost/my db": "%20 for a space",
-    "SQLITE:///a.db": "Write sqlite://... instead",
-    'sqlite:///a"b.db': "percent-encoded",
-    "sqlite:///a`b`.db": "percent-encoded",
-    "sqlite:///a\nb.db": "percent-encoded",
-    "sqlite:///{{ 7 * 7 }}.db": "percent-encoded",
-    "sqlite:///données.db": "percent-encoded",
-    "sqlite:///100%.db": "Write %25",
-    "postgresql://localhost": "does not say which database",
-    "postgresql://localhost/": "does not say which database",
-    "postgresql://": "does not say which database",
-    "postgresql+asyncpg://localhost/x?a=b&sslmode=require": "Write postgresql+psycopg_async",
-    "postgresql+pg8000://localhost/x?options=-c%20a%3Db": "pg8000 takes no channel_binding",
-    "postgresql://localhost:port/x": "user@host:port/database",
-    "postgresql://a:5432,b:5432/x": "Write postgresql:///project?host=a:5432&host=b:5432 for hosts",
-    "cockroachdb://root@a:26257,b/x": "Write cockroachdb:///project?host=a:26257&host=b:26257",
-    "postgresql://localhost:999999/x": "user@host:port/database",
-    "postgresql://a@b@c/x": "user@host:port/database",
-    "postgresql://[::1/x": "user@host:port/database",
-    "postgresql://user@%2Frun%2Fpostgresql/x": "user@host:port/database",
-    "duckdb://": "A database in memory is gone",
-    "duckdb:///:memory:": "Write duckdb:///project.duckdb, for example.",
-    "duckdb://hello.duckdb": "A DuckDB URL has three slashes",
-    "duckdb:///hello.sqlite": "A DuckDB file ends in .duckdb or .db",
-    "duckdb:///md:hello": "A DuckDB file ends in .duckdb or .db",
-    "sqlite+pysqlcipher://:secret@/hello.db": "has a password in it",
-    "oracle+oracledb://user:secret@localhost/?service_name=FREEPDB1": "has a password in it",
-    "crate://localhost/doc": "Write crate://localhost/, for example.",
-    "trino://localhost:8080/memory": "Write trino://localhost:8080/memory/project, for example.",
-    "ydb://user@localhost:2136/x": "Write ydb://localhost:2136/project, for example.",
-    "snowflake://user@account": "does not say which database",
-    "clickhousedb:///default?path=x&interface=chdb": "interface=chdb in a URL asks",
-    "databricks://localhost/x?access_token=secret": "it tries for a quarter of an hour",
-    "sqlite:///" + "x" * 250 + ".db": "at most 250 characters",
-}
-GOOD_URLS = [
-    "sqlite:///a.db",
-    "sqlite:////var/lib/a.sqlite3",
-    "sqlite:///C:/data/a.sqlite",
-    "sqlite:///a:b@c.db",
-    "sqlite:///data/my%20file.db?timeout=5",
-    "postgresql://localhost/x",
-    "postgresql://user@localhost:5432/x",
-    "postgresql://user%40home@[::1]:5432/x?sslmode=require&options=-c%20a%3Db",
-    "postgresql+psycopg:///x",
-    "postgresql+psycopg:///x?host=/var/run/postgresql",
-    "mysql+pymysql://root@127.0.0.1:3306/x?unix_socket=/run/mysqld/mysqld.sock",
-    "mariadb://db.example.com/x",
-    "mysql+pymysql://Root@DB.Example.COM/My_Database?SSL_CA=/Etc/CA.pem",
-    "sqlite:///C:/Data/My%20File.db?Timeout=5",
-    "postgresql://localhost/it's_(a)*strange;name,with=$signs!",
-    "postgresql://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
-    "postgresql+psycopg2://user@/x?host=a:5432&host=b:5432",
-    "postgresql+psycopg2://user@/x?host=a,b&port=5432,5433",
-    "postgresql+psycopg_async://user@/x?host=a:5432&host=[::1]:5433",
-    "postgresql+asyncpg://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
-    "postgresql+asyncpg://user@/x?host=a,b&port=5432,5433",
-    "postgresql+asyncpg://localhost/x?ssl=require",
-    "cockroachdb://root@/x?host=a:26257&host=b:26257",
-    "mariadb+mariadbconnector://root@/x?host=a:3306,b:3307",
-    "mysql+mysqldb://root@a,b/x",
-    "postgresql://localhost/x?options=-c%20default_transaction_isolation%3Dserializable",
-    "mysql+asyncmy://localhost/x?init_command=SET%20wsrep_sync_wait%3D1",
-    "postgresql://[2001:db8::1]:5432/x",
-    "postgresql://a%3Ab%2Fc@localhost/my%2Fdb%3F?application_name=%26%3D%25",
-    "mysql+asyncmy://root@/x?unix_socket=%2Frun%2Fmysqld%2Fmysqld.sock&connect_timeout=5",
-    "mysql+pyodbc://root@localhost/x?driver=MariaDB+Unicode&port=3306",
-    "mssql+pyodbc://user@[::1]:1433/x?driver=ODBC+Driver+18+for+SQL+Server&Encrypt=yes",
-    "mssql+pyodbc://user@host/x%5Cy?driver=ODBC%20Driver%2018%20for%20SQL%20Server",
-    "oracle://user@localhost:1521/?service_name=FREEPDB1",
-    "oracle+oracledb_async://user@tnsname",
-    "cockroachdb://root@a:26257/defaultdb?sslmode=disable&options=--cluster%3Dx",
-    "firebird://sysdba@localhost:3050//var/lib/firebird/x.fdb?charset=UTF8",
-    "hana://user@localhost:30015",
-    "crate://user@localhost:4200/?ssl=true",
-    "snowflake://user@account/database/schema?warehouse=x",
-    "trino://user@localhost:8080/memory/x",
-    "ydb://localhost:2136/x",
-    "duckdb:///data/a.duckdb?threads=2",
-    "duckdb:////var/lib/a.db",
-    "sqlite+pysqlcipher:///a.db?cipher=aes-256-cfb&kdf_iter=64000",
-    "sqlite:///" + "x" * 230 + ".db",
-    # As long as fits on the line of DEFAULT_URL, on a line of its own, and on none.
-    *("sqlite:///" + "x" * length + ".db" for length in (71, 72, 81, 82)),
-]
 COMPUTED = [
     name
     for name, facts in QUESTIONS.items()
     if isinstance(facts, dict) and facts.get("when") is False
 ]
-SENTENCE = re.compile(r"Validation error for question '(\w+)': ([A-Z0-9a-z].*[.])", re.DOTALL)
-
-
-def refusal(render: Render, destination: Path, **answers: object) -> str:
-    """Return the sentence that refuses the answers, having left nothing behind."""
-    with pytest.raises(ValueError, match="question") as error:
-        render(destination, **answers)
-    found = SENTENCE.fullmatch(str(error.value))
-    assert found, str(error.value)
-    assert not destination.exists()
-    assert "\n" not in found[2]
-    assert not re.search(r"[Jj]inja|[Uu]ndefined|Traceback|\bNone\b", found[2])
-    return found[2]
-
-
-def check_values(project: Path, name: str, url: str) -> None:
-    """Check that a project kept its answers unchanged, in each language that it is written in."""
-    answers = yaml.safe_load((project / ".copier-answers.yml").read_text(encoding="utf-8"))
-    assert (answers["project_name"], answers["database_url"]) == (name, url)
-    pyproject = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    assert pyproject["project"]["description"].startswith(f"{name}: ")
-    [package] = (path.name for path in (project / "src").iterdir())
-    assert package.isidentifier()
-    assert not keyword.iskeyword(package)
-    assert pyproject["project"]["scripts"] == {
-        package.replace("_", "-"): f"{package}.__main__:main"
-    }
-    for path in project.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DEFAULT_URL":
-                kept = make_url(ast.literal_eval(node.value))
-                wanted = make_url(url)
-                assert kept.set(drivername=wanted.drivername) == wanted
-                assert kept.drivername == BARE.get(wanted.drivername, wanted.drivername)
-    assert (project / "README.md").read_text(encoding="utf-8").startswith(f"# {name}\n")
 
 
 @pytest.mark.parametrize(("name", "sentence"), BAD_NAMES.items())
@@ -273,62 +111,6 @@ def test_a_package_that_is_called_as_a_builtin_is_typed(
         answers = {"project_name": "type", "api": api, "framework": framework}
         project = project_of(copie.copy(answers, template))
         run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=project)
-
-
-@pytest.mark.parametrize(("url", "sentence"), BAD_URLS.items())
-def test_a_bad_url_is_refused(render: Render, tmp_path: Path, url: str, sentence: str) -> None:
-    said = refusal(render, tmp_path / "project", database_url=url)
-    assert sentence in said
-    assert "secret" not in said
-    # A terminal of 80 columns cuts it off after 34 characters: what to do comes first.
-    assert said.startswith(("Write ", "Leave the password "))
-
-
-@pytest.mark.parametrize("url", GOOD_URLS)
-def test_a_good_url_is_kept(
-    render: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    project = render(tmp_path / "project", project_name="hello", database_url=url)
-    check_values(project, "hello", url)
-    # What the project connects to: without DATABASE_URL, and with one that names a password.
-    db = run_path(str(project / "src" / "hello" / "settings.py"))
-    bare = make_url(url)
-    full = bare.set(drivername=BARE.get(bare.drivername, bare.drivername))
-    family = DRIVERS[full.drivername]["family"]
-    if family == "mysql":
-        full = full.update_query_dict({"charset": "utf8mb4"})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    assert db["database_url"]() == full
-    if family not in FILES:
-        user = bare.username or "user"
-        bare, full = (one.set(username=user, password="p@:/?#%") for one in (bare, full))
-    for given_url in (bare, full):
-        monkeypatch.setenv("DATABASE_URL", given_url.render_as_string(hide_password=False))
-        assert db["database_url"]() == full
-    ruff = Path(sys.executable).with_name("ruff")
-    run(ruff, "format", "--check", "--no-cache", cwd=project)
-    run(ruff, "check", "--no-cache", cwd=project)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_name_that_cannot_work_is_refused_with_its_reason(
-    render: Render, tmp_path: Path, name: str
-) -> None:
-    said = refusal(render, tmp_path / "project", database_url=f"{name}://localhost/x")
-    assert REFUSED[name]["refuse"] in said
-    assert f"Write {REFUSED[name]['instead']} instead." in said
-
-
-@pytest.mark.parametrize("name", [name for name, row in DRIVERS.items() if "flask" in row])
-def test_a_driver_that_flask_cannot_use_is_refused_with_one_that_it_can(
-    render: Render, tmp_path: Path, name: str
-) -> None:
-    destination = tmp_path / "project"
-    said = refusal(render, destination, framework="flask", database_url=sample_url(name))
-    instead = DRIVERS[name]["flask"]
-    assert said == f"Write {instead}://... instead. Flask-SQLAlchemy cannot use {name}."
-    render(destination, framework="flask", database_url=sample_url(instead))
 
 
 @pytest.mark.parametrize("question", ["api", "framework"])

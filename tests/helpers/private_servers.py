@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import trustme
 from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 
@@ -41,14 +42,25 @@ def hand_over(folder: Path) -> None:
 
 
 class PrivateServer:
-    """A server with a password and a port of its own, and all its files in one folder."""
+    """A server with a password and a port of its own, and all its files in one folder.
 
-    def __init__(self, drivername: str, folder: Path) -> None:
+    With tls it takes no connection without TLS, and certificate is that of its authority.
+    """
+
+    def __init__(self, drivername: str, folder: Path, *, tls: bool = False) -> None:
         port = free_port()
         self.url = URL.create(drivername, OWNER, SECRET, "127.0.0.1", port)
         self.log = folder / "log"
         data = folder / "data"
         secret = folder / "secret"
+        self.certificate = folder / "authority.pem"
+        own = folder / "server.pem"
+        if tls:
+            authority = trustme.CA()
+            authority.cert_pem.write_to_path(self.certificate)
+            issued = authority.issue_cert("127.0.0.1")
+            issued.private_key_and_cert_chain_pem.write_to_path(own)
+            own.chmod(0o600)
         self.setup: list[str | Path]
         self.command: list[str | Path]
         if self.url.get_backend_name() == "postgresql":
@@ -64,6 +76,11 @@ class PrivateServer:
                 *(postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1"),
                 *("-c", "unix_socket_directories=", "-c", "fsync=off"),
             ]
+            if tls:
+                clients = folder / "clients"
+                clients.write_text("hostssl all all all scram-sha-256\n")
+                self.command += ["-c", "ssl=on", "-c", f"hba_file={clients}"]
+                self.command += ["-c", f"ssl_cert_file={own}", "-c", f"ssl_key_file={own}"]
             # Not SIGKILL: it would leave the processes of the connections alone.
             self.crash_signal = signal.SIGQUIT
             self.stop_signal = signal.SIGINT
@@ -83,6 +100,9 @@ class PrivateServer:
                 *(f"--socket={folder / 'socket'}", f"--init-file={secret}"),
                 "--skip-name-resolve",
             ]
+            if tls:
+                self.command += ["--require-secure-transport=ON"]
+                self.command += [f"--ssl-cert={own}", f"--ssl-key={own}"]
             self.crash_signal = signal.SIGKILL
             self.stop_signal = signal.SIGTERM
 
@@ -122,11 +142,11 @@ class PrivateServer:
 
 
 @contextmanager
-def private_server(drivername: str) -> Iterator[PrivateServer]:
+def private_server(drivername: str, *, tls: bool = False) -> Iterator[PrivateServer]:
     """Start a server that nobody else uses, and stop it at the end of the block."""
     with server_folder() as folder:
+        server = PrivateServer(drivername, folder, tls=tls)
         hand_over(folder)
-        server = PrivateServer(drivername, folder)
         server.install()
         server.start()
         try:

@@ -41,7 +41,8 @@ def sample_url(name: str, package: str = PACKAGE) -> str:
         return f"{name}:///{package}.{FILES[row['family']]}"
     catalog = f"{row['catalog']}/" if "catalog" in row else ""
     database = "" if "unnamed" in row else f"{catalog}{package}"
-    return f"{name}://localhost/{database}{row.get('options', '')}"
+    host = "user@localhost" if "user" in row else "localhost"
+    return f"{name}://{host}/{database}{row.get('options', '')}"
 
 
 @dataclass(frozen=True)

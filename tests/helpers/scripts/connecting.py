@@ -1,0 +1,25 @@
+"""Run a project's command with one DATABASE_URL after the other.
+
+The URLs come as JSON through its input; the exit codes and what was said go to its output.
+"""
+
+import importlib
+import io
+import json
+import os
+import sys
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
+
+command = importlib.import_module(f"{sys.argv.pop()}.__main__")
+report: list[tuple[int, str]] = []
+for url in json.load(sys.stdin):
+    os.environ["DATABASE_URL"] = url
+    with io.StringIO() as said, redirect_stdout(said), redirect_stderr(said):
+        try:
+            code: int = command.main()
+        except Exception:  # noqa: BLE001  # whatever it is
+            traceback.print_exc()
+            code = -1
+        report.append((code, said.getvalue()))
+print(json.dumps(report))
