@@ -1,7 +1,8 @@
-"""A name that is accepted leaves the project clean, however long it is."""
+"""A name that is accepted leaves the project clean, and nothing that it installs is called so."""
 
 import re
 import sys
+import tomllib
 from itertools import chain, product
 from pathlib import Path
 
@@ -10,13 +11,16 @@ from pytest_copie.plugin import Copie
 
 from helpers.answers import SERIALIZABLE, Answers
 from helpers.files import files
-from helpers.processes import run
+from helpers.processes import UV, run
+from helpers.projects import Project
 from helpers.rendering import project_of
 from helpers.variants import (
     APIS,
     EVERY,
     EXTRAS,
     FRAMEWORKS,
+    PACKAGE,
+    PROJECT_NAME,
     QUESTIONS,
     RESERVED,
     Variant,
@@ -85,7 +89,8 @@ def test_a_name_of_any_length_leaves_every_project_clean(
     # The longest has a rule for each file that any project has.
     settings = max(((each / "pyproject.toml").read_text("utf-8") for each in projects), key=len)
     # To mypy, a test is a module beside the package.
-    assert {Path(path).stem for path in sources if path.startswith("tests/")} <= RESERVED
+    tests = {Path(path).stem for path in sources if path.startswith("tests/")}
+    assert tests - RESERVED == set()
     accepted = [
         name
         for name in chain.from_iterable(map(names, range(1, LONGEST + 1)))
@@ -135,3 +140,26 @@ def test_a_package_that_is_called_as_a_builtin_is_typed(
         answers = {"project_name": "type", "api": api, "framework": framework}
         project = project_of(copie.copy(answers, template))
         run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=project)
+
+
+# What a driver installs, test_run.py and test_databases.py look at.
+@pytest.mark.parametrize(
+    ("framework", "url"), [("flask", "sqlite:///a.db"), ("plain", "sqlite+aiosqlite:///a.db")]
+)
+def test_no_tool_of_a_project_has_a_name_that_is_accepted(
+    copie: Copie, template: Path, framework: str, url: str
+) -> None:
+    answers = {"framework": framework, "database_url": url, "extras": EXTRAS}
+    answers["project_name"] = PROJECT_NAME
+    project = Project(project_of(copie.copy(answers, template)))
+    project.install()
+    project.pip_install("--group", "dev")
+    installed = project.names()
+    assert {"pytest", "python", "ruff"} <= installed
+    assert installed - RESERVED == set()
+    # What only other systems and releases of Python install, Windows' colorama among it.
+    run(UV, "lock", "--quiet", cwd=project.folder)
+    lock = tomllib.loads((project.folder / "uv.lock").read_text("utf-8"))
+    locked = {package["name"].replace("-", "_") for package in lock["package"]}
+    assert "colorama" in locked
+    assert locked - {PACKAGE} - RESERVED == set()
