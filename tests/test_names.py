@@ -7,6 +7,7 @@ from itertools import chain, product
 from pathlib import Path
 
 import pytest
+import yaml
 from pytest_copie.plugin import Copie
 
 from helpers.answers import SERIALIZABLE, Answers
@@ -163,3 +164,15 @@ def test_no_tool_of_a_project_has_a_name_that_is_accepted(
     locked = {package["name"].replace("-", "_") for package in lock["package"]}
     assert "colorama" in locked
     assert locked - {PACKAGE} - RESERVED == set()
+
+
+@pytest.mark.parametrize("name", ["Secret", "db_pass"])
+def test_a_name_is_not_taken_for_a_password(copie: Copie, template: Path, name: str) -> None:
+    answers = {"project_name": name, "framework": "flask", "extras": EXTRAS}
+    project = Project(project_of(copie.copy(answers, template)))
+    text = (project.folder / ".pre-commit-config.yaml").read_text("utf-8")
+    [hook] = [each for each in yaml.safe_load(text)["repos"][0]["hooks"] if "secrets" in each["id"]]
+    *_, program = hook["entry"].partition("uv run ")
+    project.install()
+    project.pip_install("--group", "dev")
+    project.run(*program.split(), *hook["args"], *files(project.folder))
