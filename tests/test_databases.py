@@ -23,6 +23,7 @@ from helpers.variants import (
     EVERY,
     PACKAGE,
     REFUSED,
+    RESERVED,
     VARIANTS,
     Variant,
 )
@@ -167,6 +168,7 @@ def check_row(variant: Variant, copie: Copie, template: Path) -> None:
     extras = [] if "migrations" in variant.row else ["migrations"]
     project = Project(project_of(copie.copy(variant.answers() | {"extras": extras}, template)))
     project.install()
+    assert project.names() - RESERVED == set()
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]

@@ -448,7 +448,8 @@ def test_the_defaults_are_the_orm_and_a_file(copie: Copie, template: Path) -> No
         ("Flask", "hello"),
         ("class", "hello"),
         ("tests", "hello"),
-        ("x" * 31, "hello"),
+        ("x" * 40, "x" * 40),
+        ("x" * 41, "hello"),
         ("déjà", "hello"),
     ],
 )

@@ -24,6 +24,7 @@ from helpers.variants import (
     EXECUTED,
     FILES,
     PACKAGE,
+    RESERVED,
     Variant,
     room,
 )
@@ -125,6 +126,7 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     folder = project_of(copie.copy(answers, template))
     project = Project(folder)
     project.install()
+    assert project.names() - RESERVED == set()
     if embedded:
         project.pip_install(EMBEDDED[variant.backend])
     # The source would hide what is missing in the wheel, here and in the tests.

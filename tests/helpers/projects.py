@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 from helpers.processes import UV, run
+from helpers.scripts import SCRIPTS
+from helpers.variants import PACKAGE
 
 # A project's code leaves nothing in its folder, and the tests' plugins are not its own.
 PYTHON = {
@@ -34,6 +36,10 @@ class Project:
         """Install more into the environment."""
         python = self.bin / "python"
         run(UV, "pip", "install", "--quiet", "--python", python, *requirements, cwd=self.folder)
+
+    def names(self) -> set[str]:
+        """Return what no package can be called beside what is installed in the environment."""
+        return set(self.run("python", SCRIPTS / "names.py").stdout.split()) - {PACKAGE}
 
     def run(
         self, *command: str | Path, env: dict[str, str] | None = None, check: bool = True

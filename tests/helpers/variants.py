@@ -29,6 +29,10 @@ DATABASES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").r
 BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
 REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
+# What a package cannot be called.
+RESERVED = set(
+    " ".join(yaml.safe_load((ROOT / "reserved_names.yml").read_text("utf-8")).values()).split()
+)
 FILES = {"duckdb": "duckdb", "sqlite": "db"}
 # Embedded in the tests with an absolute path, though their URL is one of a server.
 EMBEDDED = {"clickhousedb": "chdb", "firebird": "fdb"}
