@@ -220,8 +220,8 @@ def check_services(drivername: str, project: Path) -> None:
     gitlab = read_yaml(project / ".gitlab-ci.yml")["test"]
     [step] = [step for step in github["steps"] if step["name"] == "Test"]
     backend = drivername.partition("+")[0]
-    if backend not in OPEN:
-        # The tests make a file themselves.
+    if backend not in OPEN or backend == "postgresql":
+        # The tests make a file themselves, or start a server.
         assert "services" not in github | gitlab
         settings = (step.get("env", {}), gitlab.get("variables", {}))
         urls = {variables.get("TEST_DATABASE_URL") for variables in settings}
@@ -322,7 +322,10 @@ def check_compose(drivername: str, project: Path) -> None:
 
 
 def check_devcontainer(drivername: str, project: Path) -> None:
-    """Check that the workspace opens with a database for the project and one for its tests."""
+    """Check that the workspace opens with a database for the project and one for its tests.
+
+    PostgreSQL's start one themselves.
+    """
     text = (project / ".devcontainer/devcontainer.json").read_text()
     config = json.loads(text)
     assert json.dumps(config, indent=2) + "\n" == text
@@ -352,14 +355,16 @@ def check_devcontainer(drivername: str, project: Path) -> None:
         env = workspace["environment"]
         healthy = {"condition": "service_healthy"}
         assert workspace["depends_on"] == dict.fromkeys(compose["services"], healthy)
-        urls = [make_url(env[name]) for name in ("DATABASE_URL", "TEST_DATABASE_URL")]
+        urls = [make_url(url) for name, url in env.items() if "DATABASE_URL" in name]
+        assert len(urls) == (1 if backend == "postgresql" else 2)
         assert [url.host for url in urls] == list(compose["services"])
         for url, database in zip(urls, compose["services"].values(), strict=True):
             assert (url.drivername, url.username, url.password) == (drivername, user, None)
             assert url.database == database["environment"][variable] == "app"
             assert "ports" not in database
         # What the tests drop is nowhere on a disk.
-        assert compose["services"]["test-database"]["volumes"] == []
+        if backend != "postgresql":
+            assert compose["services"]["test-database"]["volumes"] == []
     interpreter = config["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"]
     assert interpreter == f"{env['UV_PROJECT_ENVIRONMENT']}/bin/python"
 

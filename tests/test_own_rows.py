@@ -1,8 +1,6 @@
 """The tests of a rendered project: they never drop rows that no test made, nor show a password."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.private_servers import private_server
 from helpers.processes import free_port
-from helpers.projects import PYTHON
+from helpers.projects import run_tests
 from helpers.rendering import project_of
 from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
 
@@ -68,30 +66,6 @@ def make(copie: Copie, template: Path) -> Make:
         return project_of(copie.copy(answers | {"database_url": url, "extras": extras}, template))
 
     return make
-
-
-def run_tests(
-    folder: Path, url: str, *arguments: str, cwd: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run the tests of a project on a database."""
-    plugin = (
-        ("-p", "pytest_asyncio.plugin")
-        if "asyncio" in (folder / "pyproject.toml").read_text()
-        else ()
-    )
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if "DATABASE_URL" not in name and name != "PYTEST_ADDOPTS"
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *arguments],
-        cwd=cwd or folder,
-        env=clean | PYTHON | {"PYTHONPATH": str(folder / "src"), "TEST_DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def shown(url: URL) -> str:

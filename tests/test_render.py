@@ -146,6 +146,8 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
         owned |= {f"src/{PACKAGE}/sqlite.py", "tests/test_sqlite.py"}
     if variant.row["family"] in {"mysql", "mariadbconnector"}:
         owned |= {f"src/{PACKAGE}/mysql.py"}
+    if variant.backend == "postgresql":
+        owned |= {"tests/_server.py"}
     assert set(files(project)) == COMMON | owned
 
 
@@ -334,6 +336,8 @@ def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
     if framework == "flask":
         code.add(f"src/{PACKAGE}/__init__.py")
     data = {".copier-answers.yml", ".env.example", "README.md", "pyproject.toml"}
+    # The tests' own server has the isolation level of the answer.
+    data.add("tests/conftest.py")
     assert {name for name in again if once.get(name, again[name]) != again[name]} == code | data
     # What neither imports, nor names the URL, nor begins a transaction is the same.
     meant = {"DEFAULT_URL", "create_app", "write", "read"}

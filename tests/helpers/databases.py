@@ -2,8 +2,10 @@
 
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from getpass import getuser
 from pathlib import Path
 
@@ -11,10 +13,14 @@ import pytest
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
+from helpers.modes import REQUIRE_ALL
 from helpers.processes import UV, run
 from helpers.skips import missing
+from helpers.template import ROOT
 from helpers.variants import DRIVERS, EMBEDDED, FILES
 
+# The program that a project's tests start their server with.
+[OWN_SERVER] = (ROOT / "template/tests").glob("*_server.py*")
 HELP = {
     "postgresql": "No PostgreSQL server answers at {urls}. Start one with `docker compose up -d` "
     "or your distribution's package, or name one in TEST_POSTGRESQL_URL.",
@@ -44,9 +50,8 @@ class Server:
                 connection.exec_driver_sql(f"DROP DATABASE {name}{force}")
 
 
-def find_server(kind: str, variable: str, *candidates: str) -> Server:
-    """Return the server that a variable names, or the first of some that answers."""
-    urls = [os.environ[variable]] if os.environ.get(variable) else list(candidates)
+def find_server(kind: str, *urls: str) -> Server | None:
+    """Return the first server that answers."""
     for url in urls:
         driver = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}[kind]
         server = Server(make_url(url).set(drivername=driver))
@@ -55,27 +60,53 @@ def find_server(kind: str, variable: str, *candidates: str) -> Server:
                 return server
         except OperationalError:
             server.engine.dispose()
+    return None
+
+
+def require_server(kind: str, *urls: str) -> Server:
+    """Return the first server that answers, or skip the test and say how to get one."""
     shown = " or ".join(make_url(url).render_as_string() for url in urls)
-    return missing(HELP[kind].format(urls=shown))
+    return find_server(kind, *urls) or missing(HELP[kind].format(urls=shown))
+
+
+@contextmanager
+def own_server() -> Iterator[str]:
+    """Start a PostgreSQL as the tests of a project do, and return its URL."""
+    with subprocess.Popen(
+        [sys.executable, OWN_SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        said = process.stdout.readline().strip()
+        if not said.startswith("postgresql:"):
+            missing(f"No PostgreSQL can be started here. {said} Name one in TEST_POSTGRESQL_URL.")
+        yield said
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Server]:
-    """The PostgreSQL server, or a skip that says how to get one."""
-    server = find_server(
-        "postgresql",
-        "TEST_POSTGRESQL_URL",
-        f"postgresql://{getuser()}@127.0.0.1:5432/postgres",
-        "postgresql://postgres@127.0.0.1:5432/postgres",
-    )
-    yield server
-    server.engine.dispose()
+    """The PostgreSQL server, or where none is named, required or at its port, one of our own."""
+    named = os.environ.get("TEST_POSTGRESQL_URL")
+    usual = [f"postgresql://{user}@127.0.0.1:5432/postgres" for user in (getuser(), "postgres")]
+    urls = [named] if named else usual
+    with ExitStack() as stack:
+        server = find_server("postgresql", *urls)
+        if not (server or named or REQUIRE_ALL):
+            urls = [stack.enter_context(own_server())]
+        server = server or require_server("postgresql", *urls)
+        yield server
+        server.engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Server]:
     """The MariaDB or MySQL server, or a skip that says how to get one."""
-    server = find_server("mariadb", "TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306")
+    url = os.environ.get("TEST_MARIADB_URL") or "mysql://root@127.0.0.1:3306"
+    server = require_server("mariadb", url)
     yield server
     server.engine.dispose()
 

