@@ -300,24 +300,49 @@ RUN = [
 ]
 
 
+Servers = Callable[[str, bool], PrivateServer]
+
+
 @pytest.fixture(scope="session")
-def tls_server() -> Iterator[Callable[[str], PrivateServer]]:
-    """Start the servers that want a password and TLS, each once."""
+def servers() -> Iterator[Servers]:
+    """Start the servers that want a password, with TLS or without, each once."""
     near = {"postgresql": "postgresql+psycopg", "mariadb": "mariadb+pymysql"}
     with ExitStack() as stack:
-        yield cache(lambda backend: stack.enter_context(private_server(near[backend], tls=True)))
+        yield cache(
+            lambda backend, tls: stack.enter_context(private_server(near[backend], tls=tls))
+        )
+
+
+# What demands TLS, whatever the driver has for it.
+DEMANDS = {
+    "postgresql": ["sslmode=require", "sslmode=verify-full&sslrootcert=/nowhere", "ssl=true"],
+    "mariadb": ["ssl-mode=REQUIRED", "useSSL=true", 'ssl={"rejectUnauthorized":true}'],
+}
+
+
+@pytest.mark.parametrize("variant", RUN, ids=str)
+def test_no_demand_for_tls_is_passed_over(
+    variant: Variant, make_site: MakeSite, servers: Servers, tmp_path: Path
+) -> None:
+    require_system_packages(variant)
+    site = make_site(variant.api, variant.framework, variant.drivername)
+    database = servers(variant.backend, False).new_database(f"x{token_hex(8)}")  # noqa: FBT003
+    url = database.set(drivername=variant.backend).render_as_string(hide_password=False)
+    urls = [url, *(f"{url}?{options}" for options in DEMANDS[variant.backend])]
+    report = said_of(site, urls, tmp_path)
+    assert [(code, said.count("\n")) for code, said in report] == [(0, 1), *[(1, 1)] * 3], report
 
 
 @pytest.mark.parametrize("variant", RUN, ids=str)
 def test_what_platforms_hand_out_connects_or_ends_in_a_line_that_says_what_to_write(
     variant: Variant,
     make_site: MakeSite,
-    tls_server: Callable[[str], PrivateServer],
+    servers: Servers,
     tmp_path: Path,
 ) -> None:
     require_system_packages(variant)
     site = make_site(variant.api, variant.framework, variant.drivername)
-    server = tls_server(variant.backend)
+    server = servers(variant.backend, True)  # noqa: FBT003
     database = server.new_database(f"x{token_hex(8)}").set(drivername=variant.backend)
     runs: dict[str, dict[str, str]] = CORPUS["runs"][variant.backend]
     driver = variant.drivername.partition("+")[2].removesuffix("_async")
