@@ -362,6 +362,10 @@ def test_what_platforms_hand_out_connects_or_ends_in_a_line_that_says_what_to_wr
         assert SECRET not in said
 
 
+# asyncmy shows a warning of MariaDB's, whose primary keys have no name of their own.
+NOTE = "Name 'pk_messages' ignored for PRIMARY key.\n"
+
+
 def said_of(site: Site, urls: list[str], folder: Path) -> list[tuple[int, str]]:
     """Run a project's command with each URL and return its exit codes and what it said."""
     done = subprocess.run(
@@ -375,8 +379,7 @@ def said_of(site: Site, urls: list[str], folder: Path) -> list[tuple[int, str]]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    report: list[tuple[int, str]] = json.loads(done.stdout)
-    return report
+    return [(code, said.removeprefix(NOTE)) for code, said in json.loads(done.stdout)]
 
 
 @pytest.mark.parametrize("drivername", ["sqlite", "postgresql+psycopg", "mysql+pymysql"])
