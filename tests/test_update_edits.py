@@ -247,7 +247,7 @@ def fail(folder: Path, *options: str) -> str:
         ("project_name=Another", "would be renamed"),
         ("api=sql", "Invalid choice"),
         ("database_url=postgresql://me:secret@localhost/db", "set DATABASE_URL"),
-        ("database_url=postgres://localhost/db", "Write postgresql://... instead"),
+        ("database_url=postgres://localhost/db", "Write postgresql://localhost/db instead"),
         ("it={}", "Leave it out"),
     ],
 )
