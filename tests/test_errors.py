@@ -1,7 +1,6 @@
 """An error tells whose it is: the database's is one line, a mistake in the code is a traceback."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,15 +51,7 @@ def test_a_mistake_in_a_view_is_a_500_and_a_traceback(
     api: str, drivername: str, sites: Sites, tmp_path: Path
 ) -> None:
     site, url = sites(api, "flask", drivername)
-    done = subprocess.run(
-        [site.bin / "python", "-c", VIEWS, site.package],
-        cwd=tmp_path,
-        env=site.environment(url),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = site.run_python(url, tmp_path, "-c", VIEWS, site.package)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
         "type": 500,

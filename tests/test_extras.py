@@ -51,7 +51,7 @@ FOREIGN = {
     "migrations": r"(?i)alembic|migrat",
     "devcontainer": r"devcontainer|containers\.dev",
     "docker": r"docker compose|Dockerfile|DB_PASSWORD|gunicorn",
-    "github": r"GitHub|\.github/|actions/",
+    "github": r"GitHub|\.github(?!\.io/)|actions/",
     "gitlab": r"GitLab|\.gitlab|\bCI_",
     "pre-commit": r"pre-commit|detect-secrets",
 }

@@ -110,16 +110,9 @@ def test_no_output_log_traceback_page_or_object_shows_the_password(
         connection.exec_driver_sql("CREATE TABLE messages (other INTEGER)")
     wrong = faults(variant, *urls)
     right = urls[0].render_as_string(hide_password=False)
-    done = subprocess.run(
-        [site.bin / "python", FAILURES, site.package, variant.framework],
-        cwd=tmp_path,
-        env=site.environment(urls[0]),
-        input=json.dumps({"nothing": right} | wrong),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    given = json.dumps({"nothing": right} | wrong)
+    arguments = (FAILURES, site.package, variant.framework)
+    done = site.run_python(urls[0], tmp_path, *arguments, given=given)
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     # The page without a fault, and when all connections are in use.

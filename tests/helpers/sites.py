@@ -58,14 +58,27 @@ class Site:
         self, url: URL, folder: Path, *arguments: str, prefix: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess[str]:
         """Run the project's command in a folder."""
+        return self.run_python(url, folder, "-m", self.package, *arguments, prefix=prefix)
+
+    def run_python(
+        self,
+        url: URL,
+        folder: Path,
+        *arguments: str | Path,
+        prefix: tuple[str, ...] = (),
+        given: str | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Python with the project, and give it a text as its input."""
         return subprocess.run(
-            [*prefix, str(self.bin / "python"), "-m", self.package, *arguments],
+            [*prefix, self.bin / "python", *arguments],
             cwd=folder,
             env=self.environment(url),
+            input=given,
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=120,
+            timeout=timeout,
             check=False,
         )
 
