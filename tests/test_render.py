@@ -145,7 +145,9 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     if variant.row["family"] == "sqlite":
         owned |= {f"src/{PACKAGE}/sqlite.py", "tests/test_sqlite.py"}
     if variant.row["family"] in {"mysql", "mariadbconnector"}:
-        owned |= {f"src/{PACKAGE}/mysql.py"}
+        owned |= {f"src/{PACKAGE}/mysql.py", "tests/test_mysql.py"}
+    if variant.drivername.endswith("+asyncpg"):
+        owned |= {f"src/{PACKAGE}/libpq.py", "tests/test_libpq.py"}
     if variant.backend == "postgresql":
         owned |= {"tests/_server.py"}
     assert set(files(project)) == COMMON | owned
