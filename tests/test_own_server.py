@@ -62,7 +62,7 @@ def make(copie: Copie, template: Path, drivername: str, options: str = "") -> Pa
 def check_nothing_is_left(project: Path, place: Path) -> None:
     """Check that there is soon no process and no file of a server."""
     for _ in range(100):
-        said = subprocess.check_output(["ps", "-A", "-o", "args"], text=True)
+        said = subprocess.check_output(["ps", "-A", "-ww", "-o", "args"], text=True)
         left = [line for line in said.splitlines() if str(place) in line or str(project) in line]
         left += [str(path) for path in place.glob("postgresql-*")]
         if not left:
