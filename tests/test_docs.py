@@ -192,3 +192,11 @@ def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Pat
                 assert "There are no messages yet." in page
             finally:
                 server.terminate()
+
+
+def test_the_documents_that_a_project_names_are_there(copie: Copie, template: Path) -> None:
+    folder = project_of(copie.copy({"project_name": "hello", "extras": ["migrations"]}, template))
+    [pointer] = re.findall(r"The `docs` there.+", (folder / "README.md").read_text("utf-8"))
+    named = re.findall(r"`(\w+\.md)`", pointer)
+    assert named == ["updating.md", "migrations.md", "deploying.md"]
+    assert all((ROOT / "docs" / name).is_file() for name in named)

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from helpers.processes import run
+from helpers.processes import UV, run
 from helpers.template import ROOT
+from helpers.variants import BARE, DRIVERS
 
-COMMANDS = re.findall(r"^python3 -m pip .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^python3 -m pip .*$", README, re.MULTILINE)
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="The commands are for a POSIX shell.")
 
 
 @pytest.fixture
@@ -30,7 +34,7 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="The commands are for a POSIX shell.")
+@POSIX
 def test_the_first_command_prints_hello_and_the_second_runs_the_tests(
     clone: Path, tmp_path: Path
 ) -> None:
@@ -45,3 +49,31 @@ def test_the_first_command_prints_hello_and_the_second_runs_the_tests(
     # The whole suite is what is running now. One test of it stands for it here.
     done = run("bash", "-c", f"{second} -n0 -q -k test_nothing_in_the", cwd=clone, env=env)
     assert " passed" in done.stdout
+
+
+@POSIX
+def test_what_the_readme_begins_with_prints_what_it_shows(clone: Path, tmp_path: Path) -> None:
+    [shown] = re.findall(r"```console\n(\$ uvx copier copy .+?)```", README, re.DOTALL)
+    copy, run_it, *output = shown.splitlines()
+    home = tmp_path / "home"
+    home.mkdir()
+    clone.rename(home / "copier-sqlalchemy")
+    cache = run(UV, "cache", "dir", cwd=home).stdout.strip()
+    env = {
+        "HOME": str(home),
+        "PATH": f"{Path(UV).parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
+        "UV_CACHE_DIR": cache,
+        "UV_PYTHON": sys.executable,
+    }
+    # Nobody is there to press Enter.
+    command = copy.removeprefix("$ ").replace("copy ", "copy --defaults ")
+    done = run("bash", "-c", f"{command}\n{run_it.removeprefix('$ ')}", cwd=tmp_path, env=env)
+    assert done.stdout.split("\n")[-2:] == [*output, ""]
+
+
+def test_doris_alone_needs_a_compiler_where_the_url_has_no_driver() -> None:
+    """As the README says. What a driver needs is in its row, which docs/databases.md shows."""
+    without_driver = {*BARE.values(), *(name for name in DRIVERS if "+" not in name)}
+    needy = [name for name in without_driver if "gcc" in str(DRIVERS[name].get("system"))]
+    named = re.findall(r"but for (\w+), whose only driver", README)
+    assert [name.title() for name in needy] == named
