@@ -19,7 +19,7 @@ from helpers.git import BRANCH, commit_all, track
 from helpers.migrations import alembic
 from helpers.modes import CI
 from helpers.processes import free_port, run
-from helpers.projects import PYTHON, Project
+from helpers.projects import PYTHON, Project, run_tests
 from helpers.rendering import Render, project_of
 from helpers.skips import require_system_packages
 from helpers.template import ROOT
@@ -414,6 +414,39 @@ def test_a_model_in_a_module_of_its_own_is_seen(
         end(python(folder, url, *alembic(variant.framework, "upgrade")))
     end(python(folder, url, PACKAGE))
     assert columns(folder, url)["authors"] == {"id", "name"}
+
+
+@pytest.mark.parametrize("variant", LIVES[:4:3], ids=str)
+def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
+    variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
+) -> None:
+    folder = project_of(copie.copy(variant.answers(), template))
+    url = new_database(variant.drivername)
+    command = ("flask", "--app", PACKAGE, "db") if variant.framework == "flask" else ("alembic",)
+    end(python(folder, url, *alembic(variant.framework, "upgrade")))
+    for name in ("one", "two"):
+        end(python(folder, url, *command, "revision", "--message", name, "--rev-id", name))
+        # As in a branch of its own, which does not know the other's.
+        [revision] = (folder / VERSIONS).glob(f"*{name}_{name}.py")
+        revision.rename(folder / revision.name)
+    for revision in folder.glob("*.py"):
+        revision.rename(folder / VERSIONS / revision.name)
+
+    code = 1 if variant.framework == "flask" else 255
+    output = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
+    assert "Multiple head revisions are present" in output
+    assert "Multiple head revisions" in run_tests(folder, "").stdout
+    for said in ("merge --message Merge heads", "upgrade"):
+        output = end(python(folder, url, PACKAGE), code=1)
+        advice = output.rstrip().partition(BEHIND)[2].removeprefix("uv run ")
+        assert said in advice
+        end(python(folder, url, *advice.split()))
+    assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
+    assert variant.framework == "flask" or "uv run alembic merge --message Merge heads" in page(
+        "Two"
+    )
+    tests = run_tests(folder, "")
+    assert tests.returncode == 0, tests.stdout
 
 
 def page(section: str) -> str:
