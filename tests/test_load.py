@@ -23,9 +23,12 @@ CLIENTS = 16
 REQUESTS = 500 if LONG else 12
 SERVERS = {
     "gunicorn": ("--workers=2",),
+    # The app is made before the workers are, which must share no connection.
+    "gunicorn preloaded": ("--workers=2", "--preload"),
     "waitress-serve": ("--threads=4",),
 }
-WAITRESS = [
+FURTHER = [
+    ("orm", "postgresql+psycopg", "gunicorn preloaded"),
     ("core", "postgresql+psycopg", "waitress-serve"),
     ("orm", "sqlite", "waitress-serve"),
 ]
@@ -56,7 +59,7 @@ def visit(service: Service, client: int) -> tuple[list[str], Counter[str]]:
     ("api", "drivername", "server"),
     [
         *product(APIS, COMMON_DRIVERS, ["gunicorn", *(["waitress-serve"] if LONG else [])]),
-        *([] if LONG else WAITRESS),
+        *([] if LONG else FURTHER),
     ],
 )
 def test_every_message_that_is_acknowledged_is_there_once(
@@ -67,7 +70,7 @@ def test_every_message_that_is_acknowledged_is_there_once(
     problems: Counter[str] = Counter()
     # The first requests of all meet a database without a table.
     with (
-        site.start(url, tmp_path, *SERVERS[server], server=server) as service,
+        site.start(url, tmp_path, *SERVERS[server], server=server.split()[0]) as service,
         ThreadPoolExecutor(CLIENTS) as clients,
     ):
         for texts, errors in clients.map(lambda client: visit(service, client), range(CLIENTS)):

@@ -28,6 +28,7 @@ from helpers.variants import BARE, DISTRIBUTION, DRIVERS, PACKAGE, PROJECT_NAME,
 
 EXTRAS = ("migrations",)
 BEHIND = f"{DISTRIBUTION}: The tables of the database are not up to date. Run: "
+PYTHON_ENUM = "from enum import Enum as PythonEnum\n\nfrom sqlalchemy import Enum\n"
 VERSIONS = f"src/{PACKAGE}/migrations/versions"
 # One column of a user, as each API has it.
 COLUMN = {
@@ -447,6 +448,37 @@ def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     )
     tests = run_tests(folder, "")
     assert tests.returncode == 0, tests.stdout
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_an_enum_is_migrated_as_text(
+    copie: Copie, template: Path, new_database: NewDatabase, *, native: bool
+) -> None:
+    variant = LIVES[2]
+    folder = project_of(copie.copy(variant.answers(), template))
+    url = new_database(variant.drivername)
+    section = page("What autogenerate does not see")
+    [line] = re.findall(r"```python\n  (mood: .+)\n", section)
+    if native:
+        line, _ = line.split(" = ")
+    kind = 'class Mood(PythonEnum):\n    """A mood."""\n\n    GOOD = "good"\n    BAD = "bad"\n'
+    models = f"src/{PACKAGE}/models.py"
+    replace(folder, models, "\nfrom sqlalchemy import ", f"\n{PYTHON_ENUM}from sqlalchemy import ")
+    replace(folder, models, "\nclass Message", f"\n{kind}\n\nclass Message")
+    with (folder / models).open("a", encoding="utf-8") as file:
+        file.write(f"    {line}\n")
+    end(python(folder, url, *alembic("plain", "upgrade")))
+    end(python(folder, url, *alembic("plain", "revision")))
+    upgrade = python(folder, url, *alembic("plain", "upgrade"))
+    if native:
+        [said] = re.findall(r"`(type .+?)`", section)
+        assert said in end(upgrade, code=1)
+        return
+    end(upgrade)
+    end(python(folder, url, *alembic("plain", "check")))
+    end(python(folder, url, *alembic("plain", "downgrade")))
+    end(python(folder, url, *alembic("plain", "upgrade")))
+    end(python(folder, url, PACKAGE))
 
 
 def page(section: str) -> str:

@@ -1,6 +1,7 @@
 """A user's work survives an update, and an update that fails leaves the project as it was."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -189,6 +190,60 @@ def test_edits_survive_a_switch_or_are_brought_back(reached: str, project: Make)
             # The message after an update says so.
             git(folder, "checkout", "HEAD", "--", path)
         assert work in text(folder, path)
+
+
+def work_beside(folder: Path, tmp_path: Path) -> Path:
+    """Return the project as a folder of a repository in which other work is not committed."""
+    home = tmp_path / "home"
+    shutil.copytree(folder, home / "project", ignore=shutil.ignore_patterns(".git"))
+    track(home)
+    (home / "other").write_text("Not committed.\n", encoding="utf-8")
+    git(home, "add", "other")
+    return home / "project"
+
+
+def submodule(folder: Path, tmp_path: Path) -> Path:
+    """Return the project as a submodule."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "README.md").touch()
+    track(home)
+    allow = ("-c", "protocol.file.allow=always")
+    git(home, *allow, "submodule", "--quiet", "add", folder, "project")
+    commit_all(home)
+    return home / "project"
+
+
+def worktree(folder: Path, tmp_path: Path) -> Path:
+    """Return a second working tree of the project."""
+    git(folder, "worktree", "add", "--quiet", "-b", "other", tmp_path / "home")
+    return tmp_path / "home"
+
+
+def shallow_clone(folder: Path, tmp_path: Path) -> Path:
+    """Return a clone without history."""
+    git(folder, "clone", "--quiet", "--depth", "1", folder.as_uri(), tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize("checkout", [work_beside, submodule, worktree, shallow_clone])
+def test_every_kind_of_checkout_is_updated(
+    checkout: Callable[[Path, Path], Path], workshop: Make, tmp_path: Path
+) -> None:
+    template = workshop(tmp_path / "template")
+    release(template, "1.0.0")
+    folder = track(copy(template, tmp_path / "project", SETS[START]))
+    replace(folder, "README.md", "## Test\n", "Our own words.\n\n## Test\n")
+    commit_all(folder)
+    replace(template, "template/README.md.jinja", "## Run\n", "## Start\n")
+    release(template, "1.1.0")
+    found = checkout(folder, tmp_path)
+    update(found)
+    assert "Our own words." in text(found, "README.md")
+    assert "## Start\n" in text(found, "README.md")
+    changed = git(found, "diff", "--name-only", "--relative").split()
+    assert changed == [".copier-answers.yml", "README.md"]
+    assert unmerged(found) == set()
 
 
 def test_the_executable_bit_survives(workshop: Make, tmp_path: Path) -> None:
