@@ -70,7 +70,7 @@ def test_every_message_that_is_acknowledged_is_there_once(
     problems: Counter[str] = Counter()
     # The first requests of all meet a database without a table.
     with (
-        site.start(url, tmp_path, *SERVERS[server], server=server.split()[0]) as service,
+        site.start(url, tmp_path, *SERVERS[server], server=server.split(maxsplit=1)[0]) as service,
         ThreadPoolExecutor(CLIENTS) as clients,
     ):
         for texts, errors in clients.map(lambda client: visit(service, client), range(CLIENTS)):
