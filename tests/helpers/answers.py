@@ -35,7 +35,7 @@ def answer_sets() -> dict[str, Answers]:
 
 
 SETS = answer_sets()
-# The rooms that most projects live in: each switches to each in CI, and has tests of its own.
+# The rooms that most projects live in, which have tests of their own.
 FAMILIES = [
     name
     for name, answers in SETS.items()

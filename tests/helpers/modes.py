@@ -2,9 +2,9 @@
 
 import os
 
-# Each switch, release and name of a driver.
+# More switches and extras, and each name of a driver.
 CI = bool(os.environ.get("CI"))
-# From every room to every other.
+# From every room to every other, and from every release.
 ALL_SWITCHES = bool(os.environ.get("TEST_ALL_SWITCHES"))
 # Load, faults and leaks for minutes, as benchmarks/endurance.py asks for.
 LONG = bool(os.environ.get("TEST_ENDURANCE"))

@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from helpers.answers import FAMILIES, SETS
+from helpers.answers import SETS
 from helpers.modes import ALL_SWITCHES, CI
 
 Pair = tuple[str, str]
@@ -35,15 +35,5 @@ def covering_pairs() -> list[Pair]:
 
 
 def pairs() -> list[Pair]:
-    """Return the switches to test: a covering set, in CI each family to each, or all there are.
-
-    In CI the families have no extra, or all of them.
-    """
-    if ALL_SWITCHES:
-        return list(permutations(SETS, 2))
-    few = covering_pairs()
-    if CI:
-        chosen = set(few)
-        for families in (FAMILIES, [f"{name} extras" for name in FAMILIES]):
-            few += [pair for pair in permutations(families, 2) if pair not in chosen]
-    return few
+    """Return the switches to test: a covering set, or all there are."""
+    return list(permutations(SETS, 2)) if ALL_SWITCHES else covering_pairs()
