@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,6 +85,7 @@ def test_a_commit_is_checked_by_the_projects_that_it_changes(monorepo: Repositor
     assert git(monorepo.folder, "log", "-2", "--format=%s") == "Own\nAdd the hooks\n"
 
 
+@pytest.mark.skipif(shutil.which("perl") is None, reason="The command is perl's.")
 def test_github_finds_a_workflow_for_the_project(monorepo: Repository) -> None:
     monorepo.shell(fence("GitHub", "console"))
     github = monorepo.folder / ".github"
