@@ -21,6 +21,7 @@ pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="The comman
 Make = Callable[[Path], Path]
 ANSWERS = {"project_name": "Hello", "api": "orm", "database_url": "sqlite:///hello.db"}
 CORE = {"api": "core"}
+ADDRESS = "https://git.example.com"
 
 
 def sections() -> dict[str, list[str]]:
@@ -50,6 +51,20 @@ def template(workshop: Make, tmp_path: Path) -> Path:
 def folder(template: Path, tmp_path: Path) -> Path:
     """A project of the older release."""
     return track(copy(template, tmp_path / "project", ANSWERS, "1.0.0"))
+
+
+@pytest.fixture
+def addresses(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let git find a repository of this machine at an address that the page names."""
+
+    def addresses(**repositories: Path) -> None:
+        monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(repositories)))
+        for number, (owner, repository) in enumerate(repositories.items()):
+            address = f"{ADDRESS}/{owner}/copier-sqlalchemy.git"
+            monkeypatch.setenv(f"GIT_CONFIG_KEY_{number}", f"url.{repository}.insteadOf")
+            monkeypatch.setenv(f"GIT_CONFIG_VALUE_{number}", address)
+
+    return addresses
 
 
 @pytest.fixture
@@ -94,6 +109,8 @@ def test_no_section_is_left_out() -> None:
         "Bring back a deleted file",
         "Go back",
         "Rename the project",
+        "Follow a template that has moved",
+        "Keep a fork current",
     ]
 
 
@@ -161,3 +178,98 @@ def test_rename_the_project(shell: Shell, template: Path, folder: Path, tmp_path
     shop = {"project_name": "Shop", "api": "orm", "database_url": "sqlite:///shop.db"}
     assert tree(folder) == tree(copy(template, tmp_path / "expected", shop, "1.0.0"))
     assert git(folder, "status", "--porcelain") == ""
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="The command is perl's.")
+def test_follow_a_template_that_has_moved(
+    shell: Shell, addresses: Callable[..., None], template: Path, folder: Path, tmp_path: Path
+) -> None:
+    commands = sections()["Follow a template that has moved"]
+    before = tree(folder)
+    moved = template.rename(tmp_path / "moved")
+    addresses(team=moved)
+    shell(folder, commands)
+    assert git(folder, "status", "--porcelain") == ""
+    after = tree(folder)
+    source = f"_src_path: {template}".encode()
+    address = f"_src_path: {ADDRESS}/team/copier-sqlalchemy.git".encode()
+    content, mode = before.pop(".copier-answers.yml")
+    assert source in content
+    assert after.pop(".copier-answers.yml") == (content.replace(source, address), mode)
+    assert after == before
+
+    shell(folder, ["uvx copier update --defaults"])
+    wanted = tree(copy(moved, tmp_path / "expected", ANSWERS))
+    assert tree(folder)["README.md"] == wanted["README.md"] != before["README.md"]
+    assert address in tree(folder)[".copier-answers.yml"][0]
+
+
+def test_a_new_address_without_the_release_changes_nothing(
+    template: Path, folder: Path, tmp_path: Path
+) -> None:
+    moved = template.rename(tmp_path / "moved")
+    replace(folder, ".copier-answers.yml", str(template), str(moved))
+    commit_all(folder)
+    before = tree(folder)
+    git(moved, "tag", "--delete", "1.0.0")
+    with pytest.raises(ValueError, match=r"1\.0\.0"):
+        update(folder)
+    assert tree(folder) == before
+
+
+@pytest.fixture
+def fork(workshop: Make, tmp_path: Path) -> Path:
+    """A fork of the release before 0.6.0, with a change and a tag of its own."""
+    clone = workshop(tmp_path / "clone")
+    upstream = tmp_path / "upstream.git"
+    release(clone, "v0.5.0")
+    git(clone, "clone", "--quiet", "--bare", clone, upstream)
+    replace(clone, "template/README.md.jinja", "## Test\n", "## Check\n")
+    release(clone, "v0.6.0")
+    git(clone, "push", "--quiet", upstream, "HEAD", "v0.6.0")
+
+    fork = tmp_path / "fork.git"
+    git(clone, "reset", "--quiet", "--hard", "v0.5.0")
+    git(clone, "tag", "--delete", "v0.6.0")
+    replace(clone, "template/README.md.jinja", "## Run\n", "## Start it\n")
+    release(clone, "v0.5.0.post1")
+    git(clone, "clone", "--quiet", "--bare", clone, fork)
+    git(clone, "remote", "set-url", "origin", str(fork))
+    return fork
+
+
+def headings(folder: Path) -> set[str]:
+    """Return which of two headings the template has, and which the fork."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^## (Run|Start it|Test|Check)$", text, re.MULTILINE))
+
+
+def test_keep_a_fork_current(
+    shell: Shell, addresses: Callable[..., None], fork: Path, tmp_path: Path
+) -> None:
+    folder = track(copy(fork, tmp_path / "project", ANSWERS))
+    upstream = tmp_path / "upstream.git"
+    others = track(copy(upstream, tmp_path / "others", ANSWERS))
+    assert headings(folder) == {"Start it", "Test"}
+    assert headings(others) == {"Run", "Check"}
+
+    addresses(upstream=upstream)
+    shell(tmp_path / "clone", sections()["Keep a fork current"])
+
+    update(folder)
+    assert headings(folder) == {"Start it", "Check"}
+    assert "_commit: v0.6.0.post1\n" in (folder / ".copier-answers.yml").read_text("utf-8")
+    # A project of the template's own release moves to the fork.
+    replace(others, ".copier-answers.yml", str(upstream), str(fork))
+    commit_all(others)
+    update(others)
+    assert headings(others) == {"Start it", "Check"}
+
+
+def test_a_fork_with_the_tag_of_the_template_alone_loses_its_changes(
+    fork: Path, tmp_path: Path
+) -> None:
+    folder = track(copy(fork, tmp_path / "project", ANSWERS))
+    git(fork, "fetch", "--quiet", tmp_path / "upstream.git", "tag", "v0.6.0")
+    update(folder)
+    assert headings(folder) == {"Run", "Check"}

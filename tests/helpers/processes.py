@@ -45,7 +45,7 @@ def run(
 
 
 def server_program(name: str, package: str) -> str:
-    """Find a program of a database server, which need not be on the path."""
+    """Find a program of a server, which need not be on the path."""
     places = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     found = shutil.which(name, path=":".join([os.environ["PATH"], "/usr/sbin", *places]))
     if found is None:
