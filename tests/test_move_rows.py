@@ -171,7 +171,7 @@ def moved(
     assert run_copier(folder, *shlex.split(update)[2:]).returncode == 0
     assert server in (folder / "src/hello/settings.py").read_text("utf-8")
     script = SCRIPT
-    if "asyncpg" in server:
+    if "aiosqlite" in sqlite:
         script = script[: script.index("with create_engine(database_url()")] + ASYNCIO_END
     (folder / "move_rows.py").write_text(script, "utf-8")
     if extras:
