@@ -24,7 +24,6 @@ from helpers.processes import free_port, run
 from helpers.projects import Project
 from helpers.rendering import project_of
 from helpers.template import ROOT
-from helpers.variants import APIS
 
 GENERATED = re.compile(r"<!-- generate .+? -->.*?<!-- end -->", re.DOTALL)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="The documents are for POSIX systems.")
@@ -81,31 +80,6 @@ def snippet_with(words: str) -> str:
     """Return the one snippet of deploying.md with the words."""
     [found] = [part for part in snippets("deploying.md", "python") if words in part]
     return found
-
-
-def python(folder: Path, *command: str | Path, url: str = "") -> str:
-    """Run this Python in a rendered project and return what it prints."""
-    env = {"PYTHONPATH": str(folder / "src")} | ({"DATABASE_URL": url} if url else {})
-    return run(sys.executable, "-W", "error", *command, cwd=folder, env=env).stdout
-
-
-@pytest.mark.parametrize("api", APIS)
-def test_the_rows_move_from_sqlite_to_postgresql(
-    api: str, copie: Copie, template: Path, new_database: NewDatabase
-) -> None:
-    messages = ["Hello, World!", "a 'b' \N{SNOWMAN}", "c"]
-    folder = project_of(copie.copy({"project_name": "hello", "api": api}, template))
-    for message in messages:
-        python(folder, "-m", "hello", message)
-    url = new_database("postgresql+psycopg").render_as_string(hide_password=False)
-    program = snippet_with("setval")
-    (folder / "move_rows.py").write_text(program, "utf-8")
-    python(folder, "move_rows.py", url=url)
-    assert python(folder, "-m", "hello", "the next", url=url) == "the next\n"
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT id, message FROM messages ORDER BY id").all()
-    assert [tuple(row) for row in rows] == list(enumerate([*messages, "the next"], 1))
 
 
 def test_a_backup_has_every_row_and_a_copy_of_one_file_has_not(tmp_path: Path) -> None:
