@@ -52,13 +52,23 @@ with Session(create_engine(sys.argv[1])) as session:
     "core": """
 import sys
 from hello.queries import debtors, notes_of
+from hello.schema import metadata
 from sqlalchemy import create_engine
 
 with create_engine(sys.argv[1]).connect() as connection:
     print(connection.execute(notes_of(2)).all(), connection.scalars(debtors()).all())
+print("unpaid" in metadata.tables)
 """,
 }
-USED = {"orm": "Ada 12.50 new\n", "core": "[(1, 'by post')] ['Bob']\n"}
+USED = {"orm": "Ada 12.50 new\n", "core": "[(1, 'by post')] ['Bob']\nFalse\n"}
+# What the types of Core are good for.
+WRONG = """
+
+def wrong() -> Select[str]:
+    \"\"\"Return numbers that are said to be texts.\"\"\"
+    numbers = select(orders.c.number)
+    return numbers
+"""
 # What SQLAlchemy does not see, as the document says.
 UNSEEN = {"sqlite": "unique", "mysql": "CheckConstraint"}
 
@@ -159,6 +169,8 @@ def test_tables_that_are_there_become_models(
     assert {"customers", "unpaid"} < before
     shop.make_models()
     if variant.api == "core":
+        (folder / "src/hello/queries.py").write_text(QUERIES + WRONG, "utf-8")
+        assert 'got "Select[int]", expected "Select[str]"' in shop.type("! uv run mypy")
         (folder / "src/hello/queries.py").write_text(QUERIES, "utf-8")
     shop.type(*TIDY)
     if variant.extras:
