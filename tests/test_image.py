@@ -103,8 +103,9 @@ def image(
 
 def check_content(image: Image) -> None:
     """Check that the image has the project and no tool, and a user without rights."""
-    tools = "for tool in gcc mypy pytest ruff uv; do command -v $tool; done"
-    done = image.run("", "-c", f"{tools}; ls -A /app; id -u", entrypoint="sh")
+    look = "for tool in gcc mypy pytest ruff uv; do command -v $tool; done; "
+    look += "find /var/lib/apt/lists /var/cache/apt -name '*.deb' -o -name '*Packages*'; "
+    done = image.run("", "-c", f"{look} ls -A /app; id -u", entrypoint="sh")
     settings = ["pyproject.toml"] if "migrate" in image.services else []
     assert done.stdout.split() == [".venv", *settings, "1000"], done
 
@@ -146,8 +147,7 @@ def test_the_page_is_served_where_the_platform_says(variant: Variant, image: Bui
                 assert client.get().messages == ["in a volume"] * number
                 assert client.post("in a volume").status == 303
                 assert client.get().messages == ["in a volume"] * (number + 1)
-            seconds, code = container.stop()
-            assert (code, seconds < 10) == (0, True), container.log()
+            assert container.stop() == 0, container.log()
             log = container.log()
     assert f"Listening at: http://0.0.0.0:{port}" in log
     assert not re.search(r"ERROR|WARNING|Traceback", log), log
@@ -181,8 +181,7 @@ def test_a_command_that_waits_is_stopped(
         with built.start(url) as container:
             connection, _ = silent.accept()
             with connection:
-                seconds, code = container.stop()
-            assert (code, seconds < 10) == (130, True), container.log()
+                assert container.stop() == 130, container.log()
 
 
 @pytest.mark.parametrize(

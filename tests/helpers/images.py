@@ -4,6 +4,7 @@ podman's base images are made here: Debian with its own Python, and uv's binary.
 certificates and the index of this machine, so that nothing else of a project's image has.
 """
 
+import json
 import os
 import re
 import secrets
@@ -11,7 +12,6 @@ import shutil
 import ssl
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,11 +74,10 @@ class Container:
         """Return what the container has printed."""
         return self.engine("logs", self.name)
 
-    def stop(self) -> tuple[float, int]:
-        """Stop it as a platform does, and return the seconds that took and the exit code."""
-        start = time.monotonic()
+    def stop(self) -> int:
+        """Stop it as a platform does, and return the exit code: 137 where it had to be killed."""
         self.engine("stop", "--time=20", self.name)
-        return time.monotonic() - start, int(self.inspect(".State.ExitCode"))
+        return int(self.inspect(".State.ExitCode"))
 
 
 @dataclass(frozen=True)
@@ -139,9 +138,19 @@ def make_base(engine: Engine, tag: str) -> None:
         if certificates:
             shutil.copy(certificates, root / "etc/ssl/certs/ca-certificates.crt")
             changes += ["--change=ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]
-        for place in (Path("/etc/uv"), Path.home() / ".config/uv"):
-            if (place / "uv.toml").exists():
-                shutil.copytree(place, root / "etc/uv", dirs_exist_ok=True)
+        settings = root / "etc/uv/uv.toml"
+        settings.parent.mkdir()
+        index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
+        if index:
+            settings.write_text(f"index-url = {json.dumps(index)}\n")
+        for own in (Path("/etc/uv/uv.toml"), Path.home() / ".config/uv/uv.toml"):
+            if own.exists() and not index:
+                shutil.copy(own, settings)
+        # As in the registry's images, apt keeps nothing that it has downloaded or indexed.
+        (root / "etc/apt/apt.conf.d/docker-clean").write_text(
+            'APT::Keep-Downloaded-Packages "false";\n'
+            'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n'
+        )
         for path in ("var/cache/apt/archives", "var/lib/apt/lists"):
             shutil.rmtree(root / path)
         run("tar", "-C", root, "-cf", archive, ".", cwd=engine.folder)
@@ -158,7 +167,7 @@ def own_podman() -> Iterator[Engine]:
     lacking += ["root"] * bool(os.geteuid())
     if lacking:
         missing(HELP.format(", ".join(lacking)))
-    with TemporaryDirectory(prefix="copier-sqlalchemy-", ignore_cleanup_errors=True) as name:
+    with TemporaryDirectory(prefix="copier-sqlalchemy-") as name:
         folder = Path(name)
         # podman's own limits are higher, and not everyone who is root may raise one.
         (folder / "containers.conf").write_text(

@@ -179,5 +179,6 @@ def private_firebird() -> Iterator[URL]:
                 "firebird+firebird", "SYSDBA", SECRET, "127.0.0.1", port, file.as_posix(), query
             )
         finally:
-            process.terminate()
+            # Asked to end, it may wait for a client that is gone.
+            process.kill()
             process.wait(timeout=60)
