@@ -15,6 +15,7 @@ pytest.register_assert_rewrite("helpers")
 pytest_plugins = [
     "helpers.databases",
     "helpers.faults",
+    "helpers.images",
     "helpers.rendering",
     "helpers.sites",
     "helpers.updates",
@@ -22,7 +23,12 @@ pytest_plugins = [
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Run one more test than there are processors: many wait for a server, a time-out or git."""
+    """Run one more test than there are processors: many wait for a server, a time-out or git.
+
+    Images are built one after the other: all are made from base images that are made once.
+    """
+    if config.option.markexpr == "image":
+        return 0
     return (os.cpu_count() or 1) + 1
 
 

@@ -152,7 +152,7 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     programs = {path.name for path in (built.root / "app/.venv/bin").iterdir()}
     assert "gunicorn" in programs
     assert not programs & {"pytest", "ruff", "mypy", "uv"}
-    assert (built.settings["USER"], built.settings["EXPOSE"]) == ("1000", "8000")
+    assert (built.settings["USER"], built.settings["EXPOSE"]) == ("1000", built.env["PORT"])
     assert not list((built.root / "app/.venv").rglob("_editable_impl*"))
     assert list((built.root / "app/.venv").rglob(f"{PACKAGE}/__pycache__/*.pyc"))
 
@@ -164,7 +164,9 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     assert migrate.returncode == 0, built.log.read_text()
 
     port = free_port()
-    command = [part.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for part in built.command]
+    env["PORT"] = str(port)
+    # The only folder that it writes to is one of Linux.
+    command = [part.replace("/dev/shm", str(built.root)) for part in built.command]
     body = urlencode({"message": "in flight"}).encode()
     with built.start(command, **env) as server:
         try:

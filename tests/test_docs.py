@@ -1,7 +1,7 @@
 """The documents: what they show is what the template renders, and what they say to run works."""
 
+import os
 import re
-import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -149,11 +149,15 @@ def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Pat
     project.pip_install("gunicorn", "waitress")
     for command in commands:
         port = free_port()
-        program, *arguments = shlex.split(command.replace("8000", str(port)))
+        env = {"HOME": str(tmp_path), "PATH": f"{project.bin}:{os.environ['PATH']}"}
         with (
             (tmp_path / "log").open("w") as log,
             subprocess.Popen(
-                [project.bin / program, *arguments], cwd=project.folder, stdout=log, stderr=log
+                ["bash", "-c", f"exec {command}"],
+                cwd=project.folder,
+                env=env | {"PORT": str(port)},
+                stdout=log,
+                stderr=log,
             ) as server,
         ):
             try:

@@ -149,12 +149,18 @@ def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[New
         manager.__exit__(None, None, None)
 
 
-def create_firebird(path: Path) -> None:
-    """Create an empty Firebird database with the engine that a process can have in itself."""
+def create_firebird(path: Path, password: str = "", **env: str) -> None:
+    """Create an empty Firebird database with the engine that a process can have in itself.
+
+    With a password, a server that keeps its users in this database lets SYSDBA in.
+    """
     program = "import sys\nfrom firebird.driver import create_database\n"
-    program += "create_database(sys.argv[1], user='SYSDBA', charset='UTF8').close()"
+    program += "with create_database(sys.argv[1], user='SYSDBA', charset='UTF8') as created:\n"
+    program += "    for statement in sys.argv[2:]:\n"
+    program += "        created.execute_immediate(statement)\n        created.commit()"
+    statements = [f"CREATE USER SYSDBA PASSWORD '{password}'"] if password else []
     python = ("run", "--quiet", "--no-project", "--with", "firebird-driver>=2", "python")
-    done = run(UV, *python, "-c", program, path, cwd=path.parent, check=False)
+    done = run(UV, *python, "-c", program, path, *statements, cwd=path.parent, env=env, check=False)
     if done.returncode:
         missing(
             "Firebird's engine is not installed. Debian and Ubuntu have it in the package "

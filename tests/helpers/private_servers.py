@@ -15,7 +15,8 @@ from sqlalchemy import URL
 from sqlalchemy.exc import OperationalError
 
 from helpers.connections import SECRET, outside
-from helpers.processes import free_port, server_program
+from helpers.databases import create_firebird
+from helpers.processes import free_port, server_program, wait_for_port
 
 OWNER = "owner"
 
@@ -154,3 +155,30 @@ def private_server(drivername: str, *, tls: bool = False) -> Iterator[PrivateSer
         finally:
             if server.process.poll() is None:
                 server.crash()
+
+
+@contextmanager
+def private_firebird() -> Iterator[URL]:
+    """Start a Firebird with one empty database, in which its user is as well."""
+    program = server_program("firebird", "firebird3.0-server")
+    with server_folder() as folder:
+        port, file, log = free_port(), folder / "app.fdb", folder / "log"
+        (folder / "firebird.conf").write_text(
+            f"RemoteBindAddress = 127.0.0.1\nRemoteServicePort = {port}\n"
+            f"SecurityDatabase = {file}\n"
+        )
+        places = {"FIREBIRD": str(folder), "FIREBIRD_LOCK": str(folder)}
+        create_firebird(file, SECRET, **places)
+        hand_over(folder)
+        settings = [f"{name}={place}" for name, place in places.items()]
+        process = as_nobody("env", *settings, program, output=log)
+        try:
+            wait_for_port(port, process, log)
+            query = {"charset": "UTF8"}
+            yield URL.create(
+                "firebird+firebird", "SYSDBA", SECRET, "127.0.0.1", port, file.as_posix(), query
+            )
+        finally:
+            # Asked to end, it may wait for a client that is gone.
+            process.kill()
+            process.wait(timeout=60)
