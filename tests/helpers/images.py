@@ -4,7 +4,6 @@ podman's base images are made here: Debian with its own Python, and uv's binary.
 certificates and the index of this machine, so that nothing else of a project's image has.
 """
 
-import json
 import os
 import re
 import secrets
@@ -138,14 +137,13 @@ def make_base(engine: Engine, tag: str) -> None:
         if certificates:
             shutil.copy(certificates, root / "etc/ssl/certs/ca-certificates.crt")
             changes += ["--change=ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]
-        settings = root / "etc/uv/uv.toml"
-        settings.parent.mkdir()
-        index = os.environ.get("UV_DEFAULT_INDEX") or os.environ.get("UV_INDEX_URL")
-        if index:
-            settings.write_text(f"index-url = {json.dumps(index)}\n")
+        # The machine's own settings of uv, where it has any.
+        if index := os.environ.get("UV_DEFAULT_INDEX"):
+            changes += [f"--change=ENV UV_DEFAULT_INDEX={index}"]
         for own in (Path("/etc/uv/uv.toml"), Path.home() / ".config/uv/uv.toml"):
-            if own.exists() and not index:
-                shutil.copy(own, settings)
+            if own.exists():
+                (root / "etc/uv").mkdir(exist_ok=True)
+                shutil.copy(own, root / "etc/uv/uv.toml")
         # As in the registry's images, apt keeps nothing that it has downloaded or indexed.
         (root / "etc/apt/apt.conf.d/docker-clean").write_text(
             'APT::Keep-Downloaded-Packages "false";\n'
