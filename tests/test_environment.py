@@ -79,3 +79,30 @@ def test_a_file_that_cannot_be_read_is_one_line_that_names_it(
     said = f"{DISTRIBUTION}: The database cannot be used: {file} cannot be read as UTF-8: "
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("line", ["DATABASE_URL: sqlite:///a.db", "DATABASE_URL", "DATABASE_URL='"])
+def test_a_line_that_cannot_be_read_is_no_reason_for_another_database(
+    copie: Copie, template: Path, line: str
+) -> None:
+    project = project_of(copie.copy({"project_name": PROJECT_NAME}, template))
+    (project / ".env").write_text(f"OTHER=1\n{line}\n", "utf-8")
+    done = run(sys.executable, "-m", PACKAGE, cwd=project, env=PYTHON, check=False)
+    assert done.returncode == 1
+    said = f"{project / '.env'} has DATABASE_URL without = or with an open quote.\n"
+    assert done.stderr.endswith(f"{DISTRIBUTION}: The database cannot be used: {said}")
+    assert not list(project.rglob("*.db"))
+
+
+def test_flask_has_a_relative_file_where_the_command_has_it(copie: Copie, template: Path) -> None:
+    answers = {"framework": "flask", "database_url": "postgresql://localhost/hello"}
+    project = project_of(copie.copy(answers | {"project_name": PROJECT_NAME}, template))
+    elsewhere = project.parent / "elsewhere"
+    elsewhere.mkdir()
+    env = PYTHON | {"PYTHONPATH": str(project / "src"), "DATABASE_URL": "sqlite:///rows.db"}
+    get = "print(create_app().test_client().get('/').status_code)"
+    program = f"from {PACKAGE} import create_app\n{get}"
+    assert run(sys.executable, "-c", program, cwd=elsewhere, env=env).stdout == "200\n"
+    run(sys.executable, "-m", PACKAGE, cwd=elsewhere, env=env)
+    assert [path.name for path in elsewhere.iterdir()] == ["rows.db"]
+    assert not list(project.rglob("instance"))

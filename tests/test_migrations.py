@@ -437,13 +437,18 @@ def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     output = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
     assert "Multiple head revisions are present" in output
     assert "Multiple head revisions" in run_tests(folder, "").stdout
-    for said in ("merge --message Merge heads", "upgrade"):
+    for said in ("merge heads --message Merge", "upgrade"):
         output = end(python(folder, url, PACKAGE), code=1)
         advice = output.rstrip().partition(BEHIND)[2].removeprefix("uv run ")
         assert said in advice
         end(python(folder, url, *advice.split()))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
-    assert variant.framework == "flask" or "uv run alembic merge --message Merge heads" in page(
+    back = re.findall(r"`alembic (downgrade 0001)`", page("Two"))
+    step = ("downgrade",) if variant.framework == "flask" else ("downgrade", "-1")
+    assert "Ambiguous walk" in end(python(folder, url, *command, *step), code)
+    end(python(folder, url, *command, *back[0].split()))
+    end(python(folder, url, *alembic(variant.framework, "upgrade")))
+    assert variant.framework == "flask" or "uv run alembic merge heads --message Merge" in page(
         "Two"
     )
     tests = run_tests(folder, "")
