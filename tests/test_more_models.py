@@ -107,6 +107,37 @@ USES = {
         with Session(engine) as session:
             use(session)
     """,
+    "asyncio": """
+        import asyncio
+
+        from sqlalchemy import inspect, select
+        from sqlalchemy.ext.asyncio import AsyncSession
+        from sqlalchemy.orm import selectinload
+
+        from {package}.db import make_engine
+        from {package}.{module} import Reader, Reply
+        from {package}.schema import ensure_tables
+        from {package}.settings import database_url
+
+
+        async def use() -> None:
+            engine = make_engine(database_url())
+            async with engine.connect() as connection:
+                await connection.run_sync(lambda each: ensure_tables(each.engine))
+            async with AsyncSession(engine) as session, session.begin():
+                session.add(Reader(name="first", replies=[Reply(text="Hello")]))
+            async with AsyncSession(engine) as session:
+                reader = (await session.scalars(select(Reader))).one()
+                print(inspect(reader).unloaded)
+            async with AsyncSession(engine) as session:
+                query = select(Reader).options(selectinload(Reader.replies))
+                reader = (await session.scalars(query)).one()
+                print([reply.text for reply in reader.replies])
+            await engine.dispose()
+
+
+        asyncio.run(use())
+    """,
     "core": """
         from sqlalchemy import delete, insert, select
 
@@ -181,6 +212,7 @@ USES = {
 }
 SEEN = {
     "orm": "first Hello\nfirst Good-bye\n1\n1\n",
+    "asyncio": "{'replies'}\n['Hello']\n",
     "core": "['first']\n",
     "flask": "['first'] 404\n[]\n",
 }
@@ -189,6 +221,7 @@ CASES = [
     ("orm", "plain", "sqlite", (), "models"),
     ("orm", "plain", "mysql+pymysql", (), "models"),
     ("orm", "plain", "postgresql+psycopg", ("migrations",), "readers"),
+    ("orm", "plain", "sqlite+aiosqlite", (), "readers"),
     ("core", "plain", "sqlite", ("migrations",), "readers"),
     ("core", "plain", "sqlite", (), "tables"),
     ("orm", "flask", "sqlite", ("migrations",), "models"),
@@ -243,6 +276,9 @@ def test_models_of_a_quickstart_work_where_the_readme_puts_them(
     url = new_database(variant.drivername).render_as_string(hide_password=False)
     add_models(folder, variant, module)
     kind = "flask" if variant.framework == "flask" else variant.api
+    if "asyncio" in variant.row:
+        kind = "asyncio"
+        assert ".options(selectinload(" in readme(folder)
     use = dedent(USES[kind]).format(package=PACKAGE, module=module)
     (folder / "use.py").write_text(use, encoding="utf-8")
     if "migrations" in variant.extras:
