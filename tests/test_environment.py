@@ -81,7 +81,9 @@ def test_a_file_that_cannot_be_read_is_one_line_that_names_it(
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("line", ["DATABASE_URL: sqlite:///a.db", "DATABASE_URL", "DATABASE_URL='"])
+@pytest.mark.parametrize(
+    "line", ["DATABASE_URL: sqlite:///a.db", "DATABASE_URL", " export DATABASE_URL='"]
+)
 def test_a_line_that_cannot_be_read_is_no_reason_for_another_database(
     copie: Copie, template: Path, line: str
 ) -> None:
@@ -92,6 +94,15 @@ def test_a_line_that_cannot_be_read_is_no_reason_for_another_database(
     said = f"{project / '.env'} has DATABASE_URL without = or with an open quote.\n"
     assert done.stderr.endswith(f"{DISTRIBUTION}: The database cannot be used: {said}")
     assert not list(project.rglob("*.db"))
+
+
+def test_another_name_that_begins_like_it_is_none_of_its_lines(
+    copie: Copie, template: Path
+) -> None:
+    project = project_of(copie.copy({"project_name": PROJECT_NAME}, template))
+    (project / ".env").write_text("DATABASE_URL_OLD=sqlite:///old.db\n", "utf-8")
+    done = run(sys.executable, "-m", PACKAGE, cwd=project, env=PYTHON)
+    assert done.stdout == "Hello, World!\n"
 
 
 def test_flask_has_a_relative_file_where_the_command_has_it(copie: Copie, template: Path) -> None:

@@ -186,7 +186,10 @@ def test_one_database_is_not_shared_by_workers(
     workers = ("-p", "xdist.plugin", "-n", "2")
     own_row(url)
     done = run_tests(folder, shown(url), *workers)
-    assert "TEST_DATABASE_URL is one database, which several processes cannot share." in done.stdout
+    assert (
+        "TEST_DATABASE_URL is one database, which workers cannot share: leave -n out."
+        in done.stdout
+    )
     assert done.returncode
     assert "Traceback" not in done.stdout + done.stderr
     assert own_rows(url) == [7]

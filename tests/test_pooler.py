@@ -2,7 +2,6 @@
 
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -11,11 +10,10 @@ import pytest
 from pytest_copie.plugin import Copie
 from sqlalchemy import URL, make_url
 
-from helpers.connections import outside
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.private_servers import as_nobody, hand_over, server_folder
-from helpers.processes import free_port, run, server_program
+from helpers.processes import free_port, run, server_program, serving
 from helpers.projects import run_python
 from helpers.rendering import project_of
 from helpers.template import ROOT
@@ -91,24 +89,9 @@ def pooled(new_database: NewDatabase) -> Iterator[URL]:
             "ignore_startup_parameters = extra_float_digits\n"
         )
         hand_over(folder)
-        process = as_nobody(program, settings, output=folder / "log")
-        pooled = url.set(host="127.0.0.1", port=port)
-        try:
-            wait_for(pooled)
-            yield pooled
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def wait_for(url: URL) -> None:
-    for _ in range(100):
-        try:
-            with outside(url.set(drivername="postgresql+psycopg2")):
-                return
-        except Exception:  # noqa: BLE001
-            time.sleep(0.05)
-    raise AssertionError("PgBouncer does not answer.")
+        log = folder / "log"
+        with serving(as_nobody(program, settings, output=log), port, log):
+            yield url.set(host="127.0.0.1", port=port)
 
 
 @pytest.mark.parametrize(

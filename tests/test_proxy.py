@@ -19,7 +19,7 @@ import trustme
 
 from helpers.client import FORM
 from helpers.connections import stored
-from helpers.processes import free_port, server_program, wait_for_port
+from helpers.processes import free_port, server_program, serving
 from helpers.sites import Service, Sites
 from helpers.template import ROOT
 
@@ -124,19 +124,12 @@ def proxy_before(service: Service, folder: Path, main: str = MAIN) -> Iterator[P
     context = ssl.create_default_context()
     authority.configure_trust(context)
     log = folder / "nginx.log"
+    command = [nginx, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     with (
         log.open("wb") as output,
-        subprocess.Popen(
-            [nginx, "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"],
-            stdout=output,
-            stderr=output,
-        ) as process,
+        serving(subprocess.Popen(command, stdout=output, stderr=output), port, log),
     ):
-        try:
-            wait_for_port(port, process, log)
-            yield Proxy(plain_port, port, context)
-        finally:
-            process.terminate()
+        yield Proxy(plain_port, port, context)
 
 
 @pytest.mark.parametrize(

@@ -146,16 +146,22 @@ def test_line_ends_of_windows_change_no_line(
     assert conflict == ["## Run it", "=======", "## Start"]
 
 
-def test_a_line_that_both_changed_stands_between_markers_that_name_both_sides(
-    workshop: Make, tmp_path: Path
-) -> None:
+def behind(workshop: Make, tmp_path: Path, line: str, ours: str) -> Path:
+    """Make a project with an edited README, and a release that changes its first heading."""
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")
     folder = track(copy(template, tmp_path / "project", SETS[START]))
-    replace(folder, "README.md", "## Run\n", "## Run it\n")
+    replace(folder, "README.md", line, ours)
     commit_all(folder)
     replace(template, "template/README.md.jinja", "## Run\n", "## Start\n")
     release(template, "1.1.0")
+    return folder
+
+
+def test_a_line_that_both_changed_stands_between_markers_that_name_both_sides(
+    workshop: Make, tmp_path: Path
+) -> None:
+    folder = behind(workshop, tmp_path, "## Run\n", "## Run it\n")
 
     done = run_copier(folder, "update", "--defaults")
 
@@ -230,13 +236,7 @@ def shallow_clone(folder: Path, tmp_path: Path) -> Path:
 def test_every_kind_of_checkout_is_updated(
     checkout: Callable[[Path, Path], Path], workshop: Make, tmp_path: Path
 ) -> None:
-    template = workshop(tmp_path / "template")
-    release(template, "1.0.0")
-    folder = track(copy(template, tmp_path / "project", SETS[START]))
-    replace(folder, "README.md", "## Test\n", "Our own words.\n\n## Test\n")
-    commit_all(folder)
-    replace(template, "template/README.md.jinja", "## Run\n", "## Start\n")
-    release(template, "1.1.0")
+    folder = behind(workshop, tmp_path, "## Test\n", "Our own words.\n\n## Test\n")
     found = checkout(folder, tmp_path)
     update(found)
     assert "Our own words." in text(found, "README.md")

@@ -5,6 +5,8 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,19 @@ def wait_for_text(log: Path, text: str) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(log.read_text())
+
+
+@contextmanager
+def serving(
+    process: subprocess.Popen[bytes], port: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Wait until a server that was started listens, and end it at the end of the block."""
+    with process:
+        try:
+            wait_for_port(port, process, log)
+            yield process
+        finally:
+            process.terminate()
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 
 from helpers.client import Client
 from helpers.databases import NewDatabase
-from helpers.processes import UV, free_port, run, wait_for_port
+from helpers.processes import UV, free_port, run, serving
 from helpers.projects import Project
 from helpers.rendering import project_of
 from helpers.skips import missing
@@ -107,19 +107,19 @@ class Site:
         log = folder / "log"
         with (
             log.open("wb") as output,
-            subprocess.Popen(
-                [*prefix, str(self.bin / server), *command],
-                cwd=folder,
-                env=self.environment(url),
-                stdout=output,
-                stderr=output,
+            serving(
+                subprocess.Popen(
+                    [*prefix, str(self.bin / server), *command],
+                    cwd=folder,
+                    env=self.environment(url),
+                    stdout=output,
+                    stderr=output,
+                ),
+                port,
+                log,
             ) as process,
         ):
-            try:
-                wait_for_port(port, process, log)
-                yield Service(port, process, log)
-            finally:
-                process.terminate()
+            yield Service(port, process, log)
 
 
 def processes(service: Service) -> list[int]:
