@@ -88,9 +88,19 @@ def commit(folder: Path) -> Path:
     for command in ("init --initial-branch=main", "add --all", "commit --message Release"):
         run(*git, *command.split(), cwd=folder.parent)
     run(*git, "tag", "v1.0.0", cwd=folder.parent)
-    packed = folder.with_name(f"{folder.name}.git")
-    run("git", "clone", "--bare", folder, packed, cwd=folder.parent)
+    return pack(folder, folder.with_name(f"{folder.name}.git"))
+
+
+def pack(folder: Path, packed: Path) -> Path:
+    """Return a bare clone of a repository that is packed, as Copier's own of one elsewhere is."""
+    run("git", "clone", "--bare", "--no-local", folder, packed, cwd=packed.parent)
     return packed
+
+
+def head(folder: Path) -> str:
+    """Return the newest commit of a repository."""
+    run("git", "-C", folder, "rev-parse", "HEAD", cwd=folder.parent)
+    return (folder.parent / "output.txt").read_text().strip()
 
 
 def template(folder: Path) -> Path:
@@ -98,9 +108,9 @@ def template(folder: Path) -> Path:
     return commit(copy_template(folder))
 
 
-def copy(copier: Path, source: Path, folder: Path, **answers: str) -> Sample:
+def copy(copier: Path, source: Path, folder: Path, *options: str, **answers: str) -> Sample:
     """Copy a template, as a user who is asked nothing."""
-    data = [f"--data={name}={value}" for name, value in answers.items()]
+    data = [*options, *(f"--data={name}={value}" for name, value in answers.items())]
     return run(copier, "copy", "--quiet", "--defaults", *data, source, folder, cwd=folder.parent)
 
 

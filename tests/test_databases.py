@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
 from pytest_copie.plugin import Copie
 from sqlalchemy import dialects
 
@@ -15,6 +16,7 @@ from helpers.connections import SECRET
 from helpers.projects import Project
 from helpers.rendering import project_of
 from helpers.skips import missing, require_system_packages
+from helpers.template import ROOT
 from helpers.variants import (
     BARE,
     DATABASES,
@@ -122,8 +124,19 @@ def test_every_dialect_that_sqlalchemy_ships_has_a_row() -> None:
     assert {name.partition("+")[0] for name in shipped()} <= set(BARE) | set(DRIVERS)
 
 
-def test_the_rows_are_sorted() -> None:
-    assert list(DATABASES) == sorted(DATABASES)
+def test_the_rows_are_sorted_in_sections_that_can_be_read_alone() -> None:
+    # As Copier reads them: the first section, and the one with the name.
+    _, shared, *sections = (ROOT / "databases.yml").read_text("utf-8").split("\n\n")
+    assert len(sections) > 1
+    read: dict[str, object] = {}
+    for section in sections:
+        rows = yaml.safe_load(f"{shared}\n{section}")
+        del rows[".shared"]
+        assert list(rows) == sorted(rows)
+        full_names = {row.get("use", name) for name, row in rows.items()}
+        assert full_names <= rows.keys()
+        read |= rows
+    assert read == DATABASES
 
 
 @pytest.mark.parametrize("name", DATABASES)

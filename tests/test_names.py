@@ -20,15 +20,14 @@ from helpers.variants import (
     EVERY,
     EXTRAS,
     FRAMEWORKS,
+    LONGEST_NAME,
     PACKAGE,
     PROJECT_NAME,
-    QUESTIONS,
     RESERVED,
     Variant,
     room,
 )
 
-LONGEST: int = QUESTIONS["facts"]["default"]["longest_name"]
 # Found wherever it stands, and replaced there: this is as good as to render, and takes no time.
 MARKER = "Qx Xq"
 
@@ -94,10 +93,10 @@ def test_a_name_of_any_length_leaves_every_project_clean(
     assert tests - RESERVED == set()
     accepted = [
         name
-        for name in chain.from_iterable(map(names, range(1, LONGEST + 1)))
+        for name in chain.from_iterable(map(names, range(1, LONGEST_NAME + 1)))
         if spellings(name)[1] not in RESERVED
     ]
-    assert len(accepted) > LONGEST * 1.8
+    assert len(accepted) > LONGEST_NAME * 1.8
     for number, name in product(range(max(map(len, sources.values()))), accepted):
         folder = tmp_path / "named" / f"{number}-{accepted.index(name)}"
         every = {path: texts[min(number, len(texts) - 1)] for path, texts in sources.items()}
@@ -110,7 +109,7 @@ def test_a_name_of_any_length_leaves_every_project_clean(
     run(ruff, "check", "--no-cache", "--output-format=concise", cwd=tmp_path / "named")
 
 
-@pytest.mark.parametrize("name", [names(1)[0], names(LONGEST)[1]])
+@pytest.mark.parametrize("name", [names(1)[0], names(LONGEST_NAME)[1]])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("api", APIS)
 def test_a_name_changes_nothing_but_where_it_stands(

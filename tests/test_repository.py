@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from helpers.template import ROOT
+from helpers.variants import RESERVED
 
 LOCK_FILE = re.compile(r".*\.lock|pylock(\..+)?\.toml|(package-lock|npm-shrinkwrap)\.json")
 INDEX_URL = re.compile(
@@ -200,10 +201,7 @@ def test_changelog_has_this_version_and_one_unreleased_at_most() -> None:
 
 
 def test_every_module_and_keyword_of_this_python_is_reserved() -> None:
-    text = (ROOT / "reserved_names.yml").read_text("utf-8")
-    by_reason = yaml.safe_load(text)
-    reserved = {name for names in by_reason.values() for name in names.split()}
     # Case does not tell two modules apart on Windows or macOS.
     modules = {name.lower() for name in sys.stdlib_module_names if not name.startswith("_")}
-    assert modules - reserved == set()
-    assert {name.lower() for name in keyword.kwlist} - reserved == set()
+    assert modules - RESERVED == set()
+    assert {name.lower() for name in keyword.kwlist} - RESERVED == set()

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Any
 
 import yaml
+from jinja2 import Template
 
 from helpers.modes import CI
 from helpers.template import ROOT
@@ -17,22 +18,17 @@ PACKAGE = "hello_world"
 DISTRIBUTION = "hello-world"
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads copier.yml without the files that it includes."""
-
-
-_Loader.add_constructor("!include", lambda _loader, _node: {})
-
-QUESTIONS: dict[str, Any] = yaml.load((ROOT / "copier.yml").read_text("utf-8"), _Loader)
+QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text("utf-8"))
+_ROWS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
 # The rows of databases.yml: the name before :// and what is known of it.
-DATABASES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
+DATABASES = {name: row for name, row in sorted(_ROWS.items()) if not name.startswith(".")}
 BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
 REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
+_NAMES: Any = Template((ROOT / "questions" / "reserved_names.jinja").read_text("utf-8")).module
 # What a package cannot be called.
-RESERVED = set(
-    " ".join(yaml.safe_load((ROOT / "reserved_names.yml").read_text("utf-8")).values()).split()
-)
+RESERVED = set(" ".join(_NAMES.reserved_names.values()).split())
+LONGEST_NAME: int = _NAMES.longest_name
 FILES = {"duckdb": "duckdb", "sqlite": "db"}
 # Embedded in the tests with an absolute path, though their URL is one of a server.
 EMBEDDED = {"clickhousedb": "chdb", "firebird": "fdb"}
