@@ -89,7 +89,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
         '"""What the project stores: ',
     )
     replace(template, "template/README.md.jinja", "## Test\n", "## Check\n")
-    replace(template, "template/pyproject.toml.jinja", "hatchling>=1.27", "hatchling>=1.28")
+    replace(template, "template/pyproject.toml.jinja", "uv_build>=0.9,<1", "uv_build>=0.10,<1")
     release(template, "1.1.0")
 
     update(folder)
@@ -100,7 +100,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     assert "Our own words." in text(folder, "README.md")
     assert "## Check" in text(folder, "README.md")
     assert REQUIREMENT in text(folder, "pyproject.toml")
-    assert "hatchling>=1.28" in text(folder, "pyproject.toml")
+    assert "uv_build>=0.10,<1" in text(folder, "pyproject.toml")
     assert "/about" in text(folder, f"{SRC}/views.py")
     assert (folder / MODULE).exists()
     assert not (folder / "tests" / "test_main.py").exists()
