@@ -62,8 +62,9 @@ PEERS = {
 }
 FLOOR, DJANGO, BY_HAND = "copier copy, empty template", "Django", "uv init, by hand"
 EXTRAS = "[migrations, docker, github, gitlab, pre-commit, devcontainer]"
-CHANGE = ("--data=api=core", "--data=framework=flask")
+CHANGE = "--data=api=core"
 SCRIPT = Path(__file__).parent / "contenders" / "bare.py"
+PATCHED = SCRIPT.with_name("patched_copier.py")
 DJANGO_MODEL = """
 from django.db import models
 
@@ -125,6 +126,10 @@ def copying(ground: Ground, runs: int) -> dict[str, Any]:
         options = ("--trust", f"--vcs-ref={head(folder)}")
         return lambda: copy(copier, folder, ground.fresh() / "hello", *options, **PEERS[name])
 
+    def patched(changes: str) -> Contender:
+        command = (ground.copier / "python", PATCHED, changes, "copy", "--quiet", "--defaults")
+        return lambda: run(*command, ground.template, ground.fresh() / "hello", cwd=ground.work)
+
     def labelled(name: str) -> str:
         peer(name)()
         files = sum(path.is_file() for path in (ground.work / "hello").rglob("*"))
@@ -138,6 +143,8 @@ def copying(ground: Ground, runs: int) -> dict[str, Any]:
             copier, ground.template, ground.fresh() / "hello", extras=EXTRAS
         ),
         **peers,
+        "default project, each text compiled once": patched("templates"),
+        "the same, YAML read in C, git asked once": patched("templates,yaml,git"),
         "cookiecutter, empty template": lambda: run(
             cookiecutter, "--no-input", ground.cookie, cwd=ground.fresh()
         ),
@@ -211,7 +218,7 @@ def first_row(ground: Ground, runs: int) -> dict[str, Any]:
 
 
 def updating(ground: Ground, counts: list[int], runs: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Update a project to other answers, among few and many files of the user."""
+    """Update a project to another answer, among few and many files of the user."""
     copier = ground.copier / "copier"
 
     def contender(count: int) -> Contender:
@@ -225,17 +232,19 @@ def updating(ground: Ground, counts: list[int], runs: int) -> tuple[dict[str, An
         def update() -> Sample:
             work = ground.fresh() / "hello"
             run("git", "clone", "--quiet", project, work, cwd=ground.work)
-            return run(copier, "update", "--defaults", "--quiet", *CHANGE, work, cwd=ground.work)
+            return run(copier, "update", "--defaults", "--quiet", CHANGE, work, cwd=ground.work)
 
         return update
 
-    samples = take_turns({f"{count:,} files": contender(count) for count in counts}, runs)
+    contenders = {f"update, {count:,} files": contender(count) for count in counts}
+    first = {"copy": lambda: copy(copier, ground.template, ground.fresh() / "hello")}
+    samples = take_turns(first | contenders, runs)
     points = [
-        (count, median(each.value for each in found))
-        for count, found in zip(counts, samples.values(), strict=True)
+        (count, median(each.value for each in samples[name]))
+        for count, name in zip(counts, contenders, strict=True)
     ]
     plot = {"x": "files of the user", "y": "seconds", "lines": {"copier update": points}}
-    return table(samples, {}), plot
+    return table(samples, {name: [Reach("copy", "≤", 2.5)] for name in contenders}), plot
 
 
 def rendering(ground: Ground, counts: list[int], runs: int) -> dict[str, Any]:
