@@ -11,8 +11,9 @@ from sqlalchemy import URL, NullPool, create_engine, inspect
 
 from helpers.databases import NewDatabase
 from helpers.files import replace
-from helpers.modes import CI
+from helpers.modes import ALL
 from helpers.processes import UV, run
+from helpers.projects import lend_bytecode
 from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.variants import DRIVERS, Variant
@@ -33,7 +34,7 @@ PROJECTS = [
     Variant("core", "plain", "postgresql+asyncpg", DRIVERS["postgresql+asyncpg"], ("migrations",)),
     Variant("orm", "flask", "mysql+pymysql", DRIVERS["mysql+pymysql"], ("migrations",)),
 ]
-PROJECTS_IN_CI = [
+MORE_PROJECTS = [
     Variant("orm", "plain", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], ("migrations",)),
     Variant("core", "plain", "sqlite+aiosqlite", DRIVERS["sqlite+aiosqlite"]),
 ]
@@ -91,6 +92,8 @@ class Shop:
         if variant.backend == "sqlite":  # whose file is named from the project's folder
             blocking_url = blocking_url.set(database=str(folder / str(url.database)))
         self.engine = create_engine(blocking_url, poolclass=NullPool)
+        run(UV, "sync", "--quiet", cwd=folder)
+        lend_bytecode(folder / ".venv")
         with self.engine.begin() as connection:
             for statement in SHOP.split(";\n"):
                 connection.exec_driver_sql(statement)
@@ -158,7 +161,7 @@ class Shop:
         return {*inspector.get_table_names(), *inspector.get_view_names()}
 
 
-@pytest.mark.parametrize("variant", [*PROJECTS, *(PROJECTS_IN_CI if CI else [])], ids=str)
+@pytest.mark.parametrize("variant", [*PROJECTS, *(MORE_PROJECTS if ALL else [])], ids=str)
 def test_tables_that_are_there_become_models(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:

@@ -19,7 +19,7 @@ from helpers.databases import NewDatabase
 from helpers.files import check_form, files, tree
 from helpers.git import BRANCH, IDENTITY, commit_all, git, track
 from helpers.migrations import alembic
-from helpers.modes import CI
+from helpers.modes import ALL
 from helpers.processes import UV, run
 from helpers.rendering import project_of
 from helpers.template import ROOT
@@ -97,8 +97,8 @@ def changing(variant: str) -> Extras:
 def cases(variant: str) -> list[Extras]:
     """Return the extras of a variant's projects: none, each, all, and pairs."""
     alone: list[Extras] = [(extra,) for extra in EXTRAS]
-    # In CI every pair in every variant; else each pair in one of them.
-    pairs = PAIRS if CI else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    # Each pair in one of the variants, or every pair in every one.
+    pairs = PAIRS if ALL else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
     migrating = [("migrations", extra) for extra in MIGRATING]
     more = [changing(variant), tuple(EXTRAS)]
     return list(dict.fromkeys([(), *alone, *pairs, *migrating, *more]))
@@ -117,7 +117,7 @@ def programs() -> list[tuple[str, Extras]]:
         (variant, pair) for variant in WITH_EXTRAS for pair in combinations(changing(variant), 2)
     ]
     one_of_each = {variant.split("-")[1]: (variant, pair) for variant, pair in reversed(pairs)}
-    return [*alone, *pairs] if CI else list(one_of_each.values())
+    return [*alone, *pairs] if ALL else list(one_of_each.values())
 
 
 @pytest.mark.parametrize("variant", WITH_EXTRAS)
@@ -471,7 +471,7 @@ def test_an_extra_is_switched_on_and_off(
     tmp_path: Path,
 ) -> None:
     folder = project(variant)
-    chosen = EXTRAS if CI else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
+    chosen = EXTRAS if ALL else EXTRAS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
     for extras in [*([extra] for extra in chosen), []]:
         answers = SETS[variant] | {"extras": extras}
         wanted = copy(repository, tmp_path / "-".join(["wanted", *extras]), answers, BRANCH)

@@ -17,7 +17,7 @@ from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import BRANCH, commit_all, track
 from helpers.migrations import alembic
-from helpers.modes import CI
+from helpers.modes import ALL
 from helpers.processes import free_port, run
 from helpers.projects import PYTHON, Project, run_tests
 from helpers.rendering import Render, project_of
@@ -52,7 +52,7 @@ LIVES = [
     Variant("core", "flask", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
 ]
 # The same with the other drivers of these databases, two of them in an environment of their own.
-LIVES_IN_CI = [
+MORE_LIVES = [
     Variant("core", "plain", "postgresql+pg8000", DRIVERS["postgresql+pg8000"], EXTRAS),
     Variant("core", "flask", "postgresql+psycopg2", DRIVERS["postgresql+psycopg2"], EXTRAS),
     Variant(
@@ -64,7 +64,7 @@ UNANSWERED = [
     *LIVES[2:],
     Variant("core", "plain", "postgresql+psycopg", DRIVERS["postgresql+psycopg"], EXTRAS),
     Variant("orm", "plain", "mysql+pymysql", DRIVERS["mysql+pymysql"], EXTRAS),
-    *LIVES_IN_CI[:1],
+    *MORE_LIVES[:1],
 ]
 # With an environment of their own: what the others leave out.
 INSTALLED = [
@@ -136,12 +136,12 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize("variant", [*LIVES, *(LIVES_IN_CI if CI else [])], ids=str)
+@pytest.mark.parametrize("variant", [*LIVES, *(MORE_LIVES if ALL else [])], ids=str)
 def test_a_life_of_migrations(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
     folder = project_of(copie.copy(variant.answers(), template))
-    if variant in LIVES_IN_CI[1:]:
+    if variant in MORE_LIVES[1:]:
         require_system_packages(variant)
         project = Project(folder)
         project.install()

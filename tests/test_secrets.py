@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL
 
 from helpers.connections import SECRET, outside
-from helpers.modes import CI
+from helpers.modes import ALL
 from helpers.private_servers import PrivateServer, private_server
 from helpers.processes import free_port
 from helpers.scripts import SCRIPTS
@@ -48,7 +48,7 @@ def cover(variants: list[Variant]) -> list[Variant]:
     return picked
 
 
-@pytest.fixture(params=SERVED if CI else cover(SERVED), ids=str)
+@pytest.fixture(params=SERVED if ALL else cover(SERVED), ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     """A variant whose database may want a password."""
     value: Variant = request.param

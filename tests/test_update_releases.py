@@ -16,7 +16,7 @@ from copier.errors import UnsafeTemplateError
 from helpers.answers import FAMILIES, SETS
 from helpers.files import replace, tree
 from helpers.git import BRANCH, commit_all, git, release, track
-from helpers.modes import ALL_SWITCHES
+from helpers.modes import ALL
 from helpers.skips import missing
 from helpers.template import ROOT, copy_template
 from helpers.updates import copy, run_copier, update
@@ -74,7 +74,7 @@ def test_a_copy_takes_the_newest_release(history: Path, tmp_path: Path) -> None:
 def steps() -> list[tuple[str, str]]:
     """Return families with the releases to update from: one for each family, or all there are."""
     releases = list(find_releases())
-    if ALL_SWITCHES:
+    if ALL:
         return list(product(FAMILIES, releases))
     return list(zip(FAMILIES, cycle(releases), strict=False))
 

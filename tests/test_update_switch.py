@@ -10,7 +10,7 @@ from helpers.answers import FAMILIES, SETS
 from helpers.databases import NewDatabase
 from helpers.files import tree
 from helpers.git import BRANCH, commit_all, git
-from helpers.modes import CI
+from helpers.modes import ALL
 from helpers.projects import run_python
 from helpers.switches import Pair, pairs
 from helpers.updates import copy, recopy, update
@@ -26,10 +26,10 @@ def around(names: list[str]) -> list[Pair]:
 
 
 def executed() -> list[Pair]:
-    """Return switches whose projects run: every other family with all extras, in CI each."""
+    """Return switches whose projects run: every other family with all extras, or each."""
     odd = [f"{name} extras" if index % 2 else name for index, name in enumerate(NAMES)]
     even = [name if index % 2 else f"{name} extras" for index, name in enumerate(NAMES)]
-    return around(odd) + (around(even) if CI else [])
+    return around(odd) + (around(even) if ALL else [])
 
 
 @pytest.mark.parametrize("pair", pairs(), ids=" to ".join)

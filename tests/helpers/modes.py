@@ -2,10 +2,8 @@
 
 import os
 
-# More switches and extras, and each name of a driver.
-CI = bool(os.environ.get("CI"))
-# From every room to every other, and from every release.
-ALL_SWITCHES = bool(os.environ.get("TEST_ALL_SWITCHES"))
+# All that a run takes a sample of: each name of a driver, every pair of projects, every release.
+ALL = bool(os.environ.get("TEST_ALL"))
 # Load, faults and leaks for minutes, as benchmarks/endurance.py asks for.
 LONG = bool(os.environ.get("TEST_ENDURANCE"))
 # Nothing is skipped because it is missing.

@@ -4,6 +4,8 @@ A test that wants a project asks pytest-copie for it: project_of(copie.copy(answ
 """
 
 import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +15,7 @@ import copier
 import jinja2
 import pytest
 import yaml
+from copier import _main
 from pytest_copie.plugin import Copie, Result
 
 from helpers.template import copy_template
@@ -20,10 +23,11 @@ from helpers.variants import Variant
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _compile_once() -> Iterator[None]:
-    """Let each template be compiled once, and not at each of the hundreds of renders.
+def _render_fast() -> Iterator[None]:
+    """Let hundreds of renders in one process do once what each would do again.
 
-    What PyYAML's loader in Python loads for Copier, the one in C loads seven times as fast.
+    Each template is compiled once, git is not asked for each file whether it sees modes, as it
+    does on Linux, and PyYAML's loader in C takes the place of the one in Python.
     """
     compile_template = jinja2.Environment.compile
     compiled: dict[tuple[object, ...], CodeType] = {}
@@ -40,6 +44,9 @@ def _compile_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jinja2.Environment, "compile", compile_once)
+        if sys.platform == "linux":
+            name = "_sync_git_index_executable_bit"
+            patch.setattr(_main.Worker, name, lambda *_: None, raising=False)
         if yaml.__with_libyaml__:
             patch.setattr(yaml, "SafeLoader", yaml.CSafeLoader)
         yield
@@ -78,6 +85,22 @@ def render(template: Path) -> Render:
         return destination
 
     return render
+
+
+@pytest.fixture(scope="session")
+def ask(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Answer the questions as render does, of a template that has no files: it is faster."""
+    questions = tmp_path_factory.mktemp("questions") / "template"
+    shutil.copytree(template, questions, ignore=shutil.ignore_patterns("template"))
+    (questions / "template").mkdir()
+
+    def ask(destination: Path, **answers: object) -> Path:
+        copier.run_copy(
+            str(questions), destination, data=answers, defaults=True, quiet=True, unsafe=False
+        )
+        return destination
+
+    return ask
 
 
 Rendered = Callable[[Variant], Path]

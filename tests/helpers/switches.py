@@ -3,7 +3,7 @@
 from itertools import permutations
 
 from helpers.answers import SETS
-from helpers.modes import ALL_SWITCHES, CI
+from helpers.modes import ALL
 
 Pair = tuple[str, str]
 
@@ -11,13 +11,13 @@ Pair = tuple[str, str]
 def changes(pair: Pair) -> set[str]:
     """Return what a switch does to every question, and the sets that it leaves and reaches.
 
-    Which database comes after which counts in CI only.
+    Which database comes after which counts where TEST_ALL is set.
     """
     # What a URL has after its ? makes a set, but not a database of its own.
     left, reached = (
         SETS[name] | {"database_url": SETS[name]["database_url"].partition("?")[0]} for name in pair
     )
-    names = left if CI else left.keys() - {"database_url"}
+    names = left if ALL else left.keys() - {"database_url"}
     steps = {f"{name}: {left[name]} -> {reached[name]}" for name in names}
     return steps | {f"from {pair[0]}", f"to {pair[1]}"}
 
@@ -36,4 +36,4 @@ def covering_pairs() -> list[Pair]:
 
 def pairs() -> list[Pair]:
     """Return the switches to test: a covering set, or all there are."""
-    return list(permutations(SETS, 2)) if ALL_SWITCHES else covering_pairs()
+    return list(permutations(SETS, 2)) if ALL else covering_pairs()

@@ -83,7 +83,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The template as it stands in the working tree, as a repository with one commit."""
     folder = track(copy_template(tmp_path_factory.mktemp("snapshot")))
     bare = tmp_path_factory.mktemp("repository") / "template.git"
-    git(folder, "clone", "--quiet", "--bare", folder, bare)
+    git(folder, "clone", "--quiet", "--bare", "--no-local", folder, bare)
     return bare
 
 

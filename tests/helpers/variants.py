@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from jinja2 import Template
 
-from helpers.modes import CI
+from helpers.modes import ALL
 from helpers.template import ROOT
 
 PROJECT_NAME = "Hello World"
@@ -96,8 +96,8 @@ VARIANTS = [
     if variant.backend in {"duckdb", "mariadb", "mysql", "postgresql", "sqlite"}
     and not {"login", "options"} & set(variant.row)
 ]
-# What these add is their driver: each answer once, and all of them in CI. ClickHouse has a room of
-# its own.
+# What these add is their driver: each answer once, or all of them where TEST_ALL is set. ClickHouse
+# has a room of its own.
 VARIANTS += [
     variant
     for variant in EVERY
@@ -107,12 +107,12 @@ VARIANTS += [
         *("core-plain-sqlite+pysqlcipher", "orm-flask-sqlite+pysqlcipher"),
         *("orm-plain-firebird+firebird", "core-flask-firebird+firebird"),
     }
-    or (CI and variant.drivername in {"sqlite+pysqlcipher", "firebird+firebird"})
+    or (ALL and variant.drivername in {"sqlite+pysqlcipher", "firebird+firebird"})
 ]
 
 
 def pick_to_run() -> list[Variant]:
-    """Return every room of each driver: in CI under each of its names, else under one of them.
+    """Return every room of each driver under one of its names, or each where TEST_ALL is set.
 
     mysql+pymysql and mariadb+pymysql are one driver: they share its rooms.
     """
@@ -123,7 +123,7 @@ def pick_to_run() -> list[Variant]:
     picked = set()
     for (api, framework, _), names in rooms.items():
         number = APIS.index(api) + FRAMEWORKS.index(framework)
-        picked |= {*names} if CI else {names[number % len(names)]}
+        picked |= {*names} if ALL else {names[number % len(names)]}
     return [variant for variant in VARIANTS if variant in picked]
 
 
