@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 SOURCES = "template/src"
-STAGES = (("tests/test_render.py",), ("tests/test_run.py",), ("tests",))
+FIRST = ("tests/test_render.py", "tests/test_run.py")
+STAGES = (*((path,) for path in FIRST), ("tests", *(f"--ignore={path}" for path in FIRST)))
 PYTEST = ("-m", "pytest", "--quiet", "--exitfirst", "-pno:cacheprovider", "--no-header")
 NO_STATEMENT = (
     ast.AsyncFunctionDef,

@@ -244,7 +244,7 @@ def page(ground: Ground, backend: str, seconds: float, runs: int) -> dict[str, d
     """Ask for the page and send its form."""
     bounds = {
         ("sqlite", "GET"): (0.95, 0.8),
-        ("sqlite", "POST"): (0.85, 0.7),
+        ("sqlite", "POST"): (0.85, 0.6),
         ("postgresql", "GET"): (0.75, 0.6),
         ("postgresql", "POST"): (0.75, 0.6),
     }
