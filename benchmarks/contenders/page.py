@@ -12,7 +12,7 @@ import sqlite_driver
 from flask import Blueprint, Flask, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from hello.messages import check_message
-from hello.protection import add_security_headers
+from hello.protection import add_security_headers, refuse_half_a_body, refuse_other_sites
 from hello.validation import MAX_LENGTH
 from hello.views import form_text
 from psycopg.rows import namedtuple_row
@@ -67,5 +67,7 @@ def create_app() -> Flask:
 
     app = Flask("hello")
     app.register_blueprint(pages)
+    app.before_request(refuse_other_sites)
+    app.before_request(refuse_half_a_body)
     app.after_request(add_security_headers)
     return app
