@@ -48,16 +48,18 @@ time.sleep(60)
 """
 SLOW = """\
 import time
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from {package} import create_app
-from {package}.db import db
 
-def wait(session):
-    if session.connection().exec_driver_sql("SELECT count(*) FROM messages").scalar() > 1:
-        print("inserted", flush=True)
-        time.sleep(2)
+def wait(connection, _cursor, statement, *_rest):
+    if statement.startswith("INSERT INTO messages"):
+        cursor = connection.connection.cursor()
+        cursor.execute("SELECT count(*) FROM messages")
+        if cursor.fetchone()[0] > 1:
+            print("inserted", flush=True)
+            time.sleep(2)
 
-event.listen(db.session, "before_commit", wait)
+event.listen(Engine, "after_cursor_execute", wait)
 """
 
 
