@@ -67,3 +67,30 @@ def test_a_mistake_in_a_view_is_a_500_and_a_traceback(
     # The log has the statement, and not what a user typed.
     assert "INSERT INTO messages" in done.stderr
     assert "a value that a user typed" not in done.stderr
+
+
+COMMAND = """\
+import sys
+from importlib import import_module
+
+from sqlalchemy import exc, text
+
+package = sys.argv[1]
+url = import_module(f"{package}.settings").database_url()
+engine = import_module(f"{package}.db").make_engine(url)
+try:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1 FROM nowhere WHERE 'a' = :value"), {"value": "n0body's"})
+except exc.DBAPIError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("drivername", ["duckdb", "mariadb+pymysql", "sqlite"])
+def test_an_error_of_a_plain_project_shows_no_value(
+    sites: Sites, tmp_path: Path, drivername: str
+) -> None:
+    site, url = sites("core", "plain", drivername)
+    said = site.run_python(url, tmp_path, "-c", COMMAND, site.package).stdout
+    assert "nowhere" in said
+    assert "n0body" not in said
