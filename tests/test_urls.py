@@ -189,14 +189,14 @@ def told(said: str, url: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("url", "sentence"), BAD_URLS.items())
-def test_a_bad_url_is_refused(ask: Render, tmp_path: Path, url: str, sentence: str) -> None:
-    said = refusal(ask, tmp_path / "project", project_name="project", database_url=url)
+def test_a_bad_url_is_refused(render: Render, tmp_path: Path, url: str, sentence: str) -> None:
+    said = refusal(render, tmp_path / "project", project_name="project", database_url=url)
     assert sentence in said
     assert "secret" not in said
     # A terminal of 80 columns cuts it off after 34 characters: what to do comes first.
     assert said.startswith(("Write ", "Leave the password "))
     for number, other in enumerate(told(said, url) or [""]):
-        ask(tmp_path / str(number), project_name="project", database_url=other)
+        render(tmp_path / str(number), project_name="project", database_url=other)
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
@@ -231,46 +231,46 @@ def test_a_good_url_is_kept(
 
 @pytest.mark.parametrize(("url", "expected"), CORPUS["answers"].items())
 def test_what_platforms_hand_out_is_accepted_or_told_how_to_write(
-    ask: Render, tmp_path: Path, url: str, expected: str
+    render: Render, tmp_path: Path, url: str, expected: str
 ) -> None:
     bare = re.sub(":secret[^@]*@", "@", url)
     if bare != url and make_url(url).drivername in DRIVERS:
-        said = refusal(ask, tmp_path / "project", project_name="hello", database_url=url)
+        said = refusal(render, tmp_path / "project", project_name="hello", database_url=url)
         assert "password" in said
         assert "secret" not in said
-        ask(tmp_path / "followed", project_name="hello", database_url=told(said, url)[0])
+        render(tmp_path / "followed", project_name="hello", database_url=told(said, url)[0])
     if expected != "accepted":
-        said = refusal(ask, tmp_path / "project", project_name="hello", database_url=bare)
+        said = refusal(render, tmp_path / "project", project_name="hello", database_url=bare)
         assert told(said, bare)[0] == expected
         bare = expected
-    ask(tmp_path / "project", project_name="hello", database_url=bare)
+    render(tmp_path / "project", project_name="hello", database_url=bare)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_name_that_cannot_work_is_refused_with_its_reason(
-    ask: Render, tmp_path: Path, name: str, framework: str
+    render: Render, tmp_path: Path, name: str, framework: str
 ) -> None:
     for number, address in enumerate(["localhost/x", "localhost", "u:secret@h/d?sslmode=require"]):
         answers = {"framework": framework, "database_url": f"{name}://{address}"}
-        said = refusal(ask, tmp_path / "project", **answers)
+        said = refusal(render, tmp_path / "project", **answers)
         assert REFUSED[name]["refuse"] in said
         assert "secret" not in said
         [other] = told(said, "")
         assert other.startswith(REFUSED[name]["instead"].removesuffix("..."))
-        ask(tmp_path / str(number), framework=framework, database_url=other)
+        render(tmp_path / str(number), framework=framework, database_url=other)
 
 
 @pytest.mark.parametrize("name", [name for name, row in DRIVERS.items() if "flask" in row])
 def test_a_driver_that_flask_cannot_use_is_refused_with_one_that_it_can(
-    ask: Render, tmp_path: Path, name: str
+    render: Render, tmp_path: Path, name: str
 ) -> None:
     destination = tmp_path / "project"
     url = sample_url(name)
-    said = refusal(ask, destination, framework="flask", database_url=url)
+    said = refusal(render, destination, framework="flask", database_url=url)
     instead = url.replace(name, DRIVERS[name]["flask"], 1)
     assert said == f"Write {instead} instead. Flask-SQLAlchemy cannot use {name}."
-    ask(destination, framework="flask", database_url=instead)
+    render(destination, framework="flask", database_url=instead)
 
 
 # One driver for each set of such options.
@@ -279,15 +279,15 @@ STRICT = {str(row["unknown"]): name for name, row in DRIVERS.items() if "unknown
 
 @pytest.mark.parametrize("name", STRICT.values())
 def test_an_option_that_a_driver_does_not_take_is_refused_with_what_to_write(
-    ask: Render, tmp_path: Path, name: str
+    render: Render, tmp_path: Path, name: str
 ) -> None:
     url = sample_url(name)
     for option in DRIVERS[name]["unknown"]:
         asked = f"{url}{'&' if '?' in url else '?'}a=1&{option}=x&b=2"
-        said = refusal(ask, tmp_path / option, database_url=asked)
+        said = refusal(render, tmp_path / option, database_url=asked)
         [other] = told(said, asked)
         assert {"a=1", "b=2"} <= set(other.partition("?")[2].split("&"))
-        ask(tmp_path / option, database_url=other)
+        render(tmp_path / option, database_url=other)
 
 
 RUN = [

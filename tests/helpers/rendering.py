@@ -4,7 +4,6 @@ A test that wants a project asks pytest-copie for it: project_of(copie.copy(answ
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -85,22 +84,6 @@ def render(template: Path) -> Render:
         return destination
 
     return render
-
-
-@pytest.fixture(scope="session")
-def ask(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """Answer the questions as render does, of a template that has no files: it is faster."""
-    questions = tmp_path_factory.mktemp("questions") / "template"
-    shutil.copytree(template, questions, ignore=shutil.ignore_patterns("template"))
-    (questions / "template").mkdir()
-
-    def ask(destination: Path, **answers: object) -> Path:
-        copier.run_copy(
-            str(questions), destination, data=answers, defaults=True, quiet=True, unsafe=False
-        )
-        return destination
-
-    return ask
 
 
 Rendered = Callable[[Variant], Path]
