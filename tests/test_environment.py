@@ -19,7 +19,7 @@ KINDS = {
     "asyncio": {"database_url": "sqlite+aiosqlite:///hello.db"},
     "flask": {"framework": "flask"},
 }
-SETTINGS = f"from {PACKAGE}.settings import database_url"
+SETTINGS = f"from {PACKAGE}.db.url import database_url"
 # What gunicorn does.
 SERVE = (
     f"from {PACKAGE} import create_app\n"

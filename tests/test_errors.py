@@ -76,7 +76,7 @@ from importlib import import_module
 from sqlalchemy import exc, text
 
 package = sys.argv[1]
-url = import_module(f"{package}.settings").database_url()
+url = import_module(f"{package}.db.url").database_url()
 engine = import_module(f"{package}.db").make_engine(url)
 try:
     with engine.connect() as connection:

@@ -32,8 +32,8 @@ package, api = sys.argv[1:]
 db = importlib.import_module(f"{package}.db")
 messages = importlib.import_module(f"{package}.messages")
 schema = importlib.import_module(f"{package}.schema")
-settings = importlib.import_module(f"{package}.settings")
-engine = db.make_engine(settings.database_url())
+url = importlib.import_module(f"{package}.db.url")
+engine = db.make_engine(url.database_url())
 schema.ensure_tables(engine)
 if api == "orm":
     from sqlalchemy.orm import Session

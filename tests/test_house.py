@@ -66,8 +66,18 @@ def bodies(path: Path) -> list[tuple[str, ...]]:
 
 
 def test_a_source_stands_where_a_project_has_it() -> None:
-    package = "src/{{ it.package }}"
-    assert {name(path.parent).split("/{%")[0] for path in SOURCES} == {package, "tests"}
+    folders = {"src/{{ it.package }}", "src/{{ it.package }}/db", "tests", "tests/db"}
+    assert {name(path.parent).split("/{%")[0] for path in SOURCES} == folders
+
+
+def test_the_lower_floor_imports_nothing_above() -> None:
+    below = [path for path in SOURCES if name(path.parent) == "src/{{ it.package }}/db"]
+    assert len(below) > 10
+    for path in below:
+        assert not re.search(r"from \.\.|it\.package", path.read_text("utf-8")), name(path)
+
+
+def test_the_sources_are_few() -> None:
     assert len(SOURCES) <= 45
 
 

@@ -24,7 +24,7 @@ WRITE = {
 import sys
 from {PACKAGE}.db import make_engine
 from {PACKAGE}.messages import add_message, add_messages
-from {PACKAGE}.settings import database_url
+from {PACKAGE}.db.url import database_url
 
 engine = make_engine(database_url())
 print("ready", flush=True)
@@ -40,7 +40,7 @@ import sys
 from sqlalchemy.orm import Session
 from {PACKAGE}.db import make_engine
 from {PACKAGE}.messages import add_message, add_messages
-from {PACKAGE}.settings import database_url
+from {PACKAGE}.db.url import database_url
 
 engine = make_engine(database_url())
 print("ready", flush=True)
@@ -127,7 +127,7 @@ def test_a_forked_process_makes_ids_of_its_own(copie: Copie, template: Path) -> 
     # As a server does that loads the project and then starts its workers.
     program = f"""
 import os
-from {PACKAGE}.ids import PROCESS_BITS, new_id
+from {PACKAGE}.db.ids import PROCESS_BITS, new_id
 
 new_id()
 for _ in range(4):

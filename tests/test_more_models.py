@@ -69,10 +69,10 @@ replies = Table("replies", metadata, Reply)
 IMPORTS = {
     "orm": "from sqlalchemy import ForeignKey, String\n"
     "from sqlalchemy.orm import Mapped, mapped_column, relationship\n\n"
-    "from .models import Base\n",
+    "from .db.base import Base\n",
     "core": "from sqlalchemy import Column, ForeignKey, Identity, Named, String, Table\n"
     "from sqlalchemy import TypedColumns\n\n"
-    "from .tables import metadata\n",
+    "from .db.base import metadata\n",
 }
 # MySQL asks for a length of each text.
 LENGTHS = {"sqlite": "", "postgresql": "", "mysql": " = mapped_column(String(30))"}
@@ -85,7 +85,7 @@ USES = {
         from {package}.db import make_engine
         from {package}.{module} import Reader, Reply
         from {package}.schema import ensure_tables
-        from {package}.settings import database_url
+        from {package}.db.url import database_url
 
 
         def use(session: Session) -> None:
@@ -117,7 +117,7 @@ USES = {
         from {package}.db import make_engine
         from {package}.{module} import Reader, Reply
         from {package}.schema import ensure_tables
-        from {package}.settings import database_url
+        from {package}.db.url import database_url
 
 
         async def use() -> None:
@@ -144,7 +144,7 @@ USES = {
         from {package}.db import make_engine
         from {package}.{module} import readers
         from {package}.schema import ensure_tables
-        from {package}.settings import database_url
+        from {package}.db.url import database_url
 
 
         engine = make_engine(database_url())
@@ -302,7 +302,7 @@ def test_mypy_knows_no_model_of_flask_sqlalchemys_own(
     add_models(folder, variant, "readers")
     module = folder / f"src/{PACKAGE}/readers.py"
     before = module.read_text(encoding="utf-8")
-    own = before.replace("from .models import Base", "from .db import db")
+    own = before.replace("from .db.base import Base", "from .db import db")
     module.write_text(own.replace("(Base)", "(db.Model)"), encoding="utf-8")
     url = new_database("sqlite").render_as_string()
     for command in ("upgrade", "revision", "upgrade", "check"):

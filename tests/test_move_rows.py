@@ -143,8 +143,8 @@ def with_tables(folder: Path) -> None:
     shutil.copy(SCRIPTS / "library.py", folder / "src/hello")
     schema = folder / "src/hello/schema.py"
     lines = schema.read_text("utf-8").splitlines(keepends=True)
-    after = next(number for number, line in enumerate(lines, 1) if line.startswith("from .errors"))
-    lines.insert(after, "from .library import Colour  # noqa: F401\n")
+    marks = [number for number, line in enumerate(lines, 1) if line.startswith("from .db.errors")]
+    lines.insert(marks[0], "from .library import Colour  # noqa: F401\n")
     schema.write_text("".join(lines), "utf-8")
 
 
@@ -169,7 +169,7 @@ def moved(
     update = UPDATE.replace("postgresql://localhost/hello", target)
     assert target in update
     assert run_copier(folder, *shlex.split(update)[2:]).returncode == 0
-    assert server in (folder / "src/hello/settings.py").read_text("utf-8")
+    assert server in (folder / "src/hello/db/url.py").read_text("utf-8")
     script = SCRIPT
     if "aiosqlite" in sqlite:
         script = script[: script.index("with create_engine(database_url()")] + ASYNCIO_END

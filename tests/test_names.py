@@ -88,9 +88,6 @@ def test_a_name_of_any_length_leaves_every_project_clean(
     sources = versions(projects)
     # The longest has a rule for each file that any project has.
     settings = max(((each / "pyproject.toml").read_text("utf-8") for each in projects), key=len)
-    # To mypy, a test is a module beside the package; no name starts with an underscore.
-    tests = {Path(path).stem for path in sources if re.match("tests/[^_]", path)}
-    assert tests - RESERVED == set()
     accepted = [
         name
         for name in chain.from_iterable(map(names, range(1, LONGEST_NAME + 1)))

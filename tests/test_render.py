@@ -42,18 +42,19 @@ COMMON = {
     "pyproject.toml",
     f"src/{PACKAGE}/__init__.py",
     f"src/{PACKAGE}/__main__.py",
-    f"src/{PACKAGE}/db.py",
-    f"src/{PACKAGE}/errors.py",
+    f"src/{PACKAGE}/db/__init__.py",
+    f"src/{PACKAGE}/db/base.py",
+    f"src/{PACKAGE}/db/errors.py",
+    f"src/{PACKAGE}/db/url.py",
     f"src/{PACKAGE}/messages.py",
     f"src/{PACKAGE}/say.py",
     f"src/{PACKAGE}/schema.py",
-    f"src/{PACKAGE}/settings.py",
     f"src/{PACKAGE}/validation.py",
     "tests/conftest.py",
-    "tests/test_db.py",
+    "tests/db/test_engine.py",
+    "tests/db/test_url.py",
     "tests/test_main.py",
     "tests/test_messages.py",
-    "tests/test_settings.py",
     "tests/test_validation.py",
 }
 OWNED = {
@@ -76,9 +77,9 @@ MIGRATIONS = {
     f"src/{PACKAGE}/migrations/versions/0001_create_messages.py",
     "tests/test_migrations.py",
 }
-MADE_IDS = {f"src/{PACKAGE}/ids.py", "tests/test_ids.py"}
+MADE_IDS = {f"src/{PACKAGE}/db/ids.py", "tests/db/test_ids.py"}
 LOCKS = {"tests/test_locks.py"}
-RETRIES = {f"src/{PACKAGE}/transactions.py", "tests/test_transactions.py"}
+RETRIES = {f"src/{PACKAGE}/db/transactions.py", "tests/db/test_transactions.py"}
 SERIALIZABLE = "options=-c%20default_transaction_isolation%3Dserializable"
 GALERA = "init_command=SET%20wsrep_sync_wait%3D1"
 # Whether the database of a URL refuses a transaction that met another.
@@ -143,13 +144,13 @@ def test_the_files_are_those_of_the_answers(variant: Variant, project: Path) -> 
     if "migrations" in variant.extras:
         owned |= MIGRATIONS
     if variant.row["family"] == "sqlite":
-        owned |= {f"src/{PACKAGE}/sqlite.py", "tests/test_sqlite.py"}
+        owned |= {f"src/{PACKAGE}/db/sqlite.py", "tests/db/test_sqlite.py"}
     if variant.row["family"] in {"mysql", "mariadbconnector"}:
-        owned |= {f"src/{PACKAGE}/mysql.py", "tests/test_mysql.py"}
+        owned |= {f"src/{PACKAGE}/db/mysql.py", "tests/db/test_mysql.py"}
     if variant.drivername.endswith("+asyncpg"):
-        owned |= {f"src/{PACKAGE}/libpq.py", "tests/test_libpq.py"}
+        owned |= {f"src/{PACKAGE}/db/libpq.py", "tests/db/test_libpq.py"}
     if variant.backend == "postgresql":
-        owned |= {"tests/_server.py"}
+        owned |= {"tests/db/_server.py"}
     assert set(files(project)) == COMMON | owned
 
 
@@ -200,7 +201,7 @@ def test_the_values_are_those_of_the_answers(variant: Variant, project: Path) ->
     assert pyproject["project"]["scripts"] == {DISTRIBUTION: f"{PACKAGE}.__main__:main"}
     for requirement in variant.row["requires"]:
         assert requirement in pyproject["project"]["dependencies"]
-    tree = ast.parse((project / "src" / PACKAGE / "settings.py").read_text())
+    tree = ast.parse((project / "src" / PACKAGE / "db/url.py").read_text())
     [url] = [
         ast.literal_eval(node.value)
         for node in tree.body
@@ -236,7 +237,12 @@ def test_mypy_finds_nothing_in_any_variant(everything: Path, tmp_path: Path) -> 
             path.write_text(text.replace(PACKAGE, package), encoding="utf-8")
         (folder / "src" / PACKAGE).rename(folder / "src" / package)
     settings = tomllib.loads((tmp_path / "project_0/pyproject.toml").read_text())["tool"]["mypy"]
-    assert settings == {"strict": True, "files": ["src", "tests"]}
+    assert settings == {
+        "strict": True,
+        "files": ["src", "tests"],
+        "mypy_path": "src",
+        "explicit_package_bases": True,
+    }
     (tmp_path / "mypy.ini").write_text(
         "[mypy]\n[mypy-flask_migrate]\nignore_missing_imports = True\n"
     )
@@ -275,24 +281,27 @@ def test_pyright_finds_nothing_in_any_room(everything: Path) -> None:
 def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path) -> None:
     texts: defaultdict[tuple[object, ...], set[bytes]] = defaultdict(set)
     for variant in RENDERED:
-        for path in (everything / str(variant) / "src" / PACKAGE).glob("*.py"):
-            row, name = variant.row, path.name
+        package = everything / str(variant) / "src" / PACKAGE
+        for path in (*package.glob("*.py"), *package.glob("db/*.py")):
+            row, name = variant.row, path.relative_to(package).as_posix()
             ids = row.get("made_ids", False), str(row.get("table")), row.get("import")
             key: tuple[object, ...] = (name,)
             if name in {"tables.py", "models.py"}:
                 key = name, *ids
             elif name == "messages.py":
                 key = name, variant.api, row.get("asyncio", False)
-            elif name == "settings.py":
+            elif name == "db/base.py":
+                key = name, variant.api, row["family"].startswith("m")
+            elif name == "db/url.py":
                 key = name, variant.drivername
             elif name == "schema.py":
                 # With Flask the migrations are run by another command.
                 command = variant.framework if variant.extras else ""
-                key = name, variant.api, row["family"].startswith("m"), variant.extras, command
-            elif name not in {"validation.py", "sqlite.py", "mysql.py", "ids.py"}:
+                key = name, variant.api, variant.extras, command
+            elif name not in {"validation.py", "db/sqlite.py", "db/mysql.py", "db/ids.py"}:
                 continue
             texts[key].add(path.read_bytes())
-    assert {name for name, *_ in texts} >= {"sqlite.py", "mysql.py", "ids.py", "schema.py"}
+    assert {name for name, *_ in texts} >= {"db/sqlite.py", "db/mysql.py", "db/ids.py", "schema.py"}
     assert {key: len(found) for key, found in texts.items()} == dict.fromkeys(texts, 1)
 
 
@@ -334,7 +343,7 @@ def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
     assert again.keys() - once.keys() == RETRIES
     # There, a lock does not make others wait: it is refused.
     assert once.keys() - again.keys() == LOCKS
-    code = {f"src/{PACKAGE}/settings.py", f"src/{PACKAGE}/say.py"}
+    code = {f"src/{PACKAGE}/db/url.py", f"src/{PACKAGE}/say.py"}
     if framework == "flask":
         code.add(f"src/{PACKAGE}/__init__.py")
     data = {".copier-answers.yml", ".env.example", "README.md", "pyproject.toml"}

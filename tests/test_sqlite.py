@@ -79,7 +79,7 @@ from sqlalchemy import event, literal, select, text
 from sqlalchemy.orm import Session
 
 package = sys.argv[1]
-url = import_module(f"{package}.settings").database_url()
+url = import_module(f"{package}.db.url").database_url()
 engine = import_module(f"{package}.db").make_engine(url)
 table = import_module(f"{package}.schema").metadata.tables["messages"]
 event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA busy_timeout = 0"))
@@ -107,7 +107,7 @@ from importlib import import_module
 from sqlalchemy import insert
 
 package = sys.argv[1]
-url = import_module(f"{package}.settings").database_url()
+url = import_module(f"{package}.db.url").database_url()
 engine = import_module(f"{package}.db").make_engine(url)
 table = import_module(f"{package}.schema").metadata.tables["messages"]
 with engine.begin() as connection:

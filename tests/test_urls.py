@@ -209,7 +209,7 @@ def test_a_good_url_is_kept(
     monkeypatch.syspath_prepend(project / "src")
     for name in [name for name in sys.modules if name.split(".")[0] == "hello"]:
         monkeypatch.delitem(sys.modules, name)
-    database_url = importlib.import_module("hello.settings").database_url
+    database_url = importlib.import_module("hello.db.url").database_url
     bare = make_url(url)
     full = bare.set(drivername=BARE.get(bare.drivername, bare.drivername))
     family = DRIVERS[full.drivername]["family"]

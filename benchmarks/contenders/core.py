@@ -1,9 +1,9 @@
 """A rendered project on Core: its own functions."""
 
 from hello.db import make_engine
+from hello.db.url import database_url
 from hello.messages import add_message, add_messages, latest_messages, stream_messages
 from hello.schema import ensure_tables
-from hello.settings import database_url
 
 
 class Store:

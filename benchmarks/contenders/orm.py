@@ -1,10 +1,10 @@
 """A rendered project on the ORM: its own functions, and what they are there to spare."""
 
 from hello.db import make_engine
+from hello.db.url import database_url
 from hello.messages import add_message, add_messages, latest_messages, stream_messages
 from hello.models import Message
 from hello.schema import ensure_tables
-from hello.settings import database_url
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 

@@ -20,7 +20,7 @@ from helpers.template import ROOT
 from helpers.variants import DRIVERS, EMBEDDED, FILES
 
 # The program that a project's tests start their server with.
-[OWN_SERVER] = (ROOT / "template/tests").glob("*_server.py*")
+[OWN_SERVER] = (ROOT / "template/tests").rglob("*_server.py*")
 HELP = {
     "postgresql": "No PostgreSQL server answers at {urls}. Start one with `docker compose up -d` "
     "or your distribution's package, or name one in TEST_POSTGRESQL_URL.",

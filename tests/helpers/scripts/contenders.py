@@ -47,7 +47,7 @@ def increment(counter: int, handle: Any) -> None:
 
 db = import_module(f"{package}.db")
 if framework == "plain":
-    engine = db.make_engine(import_module(f"{package}.settings").database_url())
+    engine = db.make_engine(import_module(f"{package}.db.url").database_url())
 
     def commit(work: Callable[[Any], Any]) -> Any:
         if api == "orm":

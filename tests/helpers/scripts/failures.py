@@ -27,7 +27,7 @@ ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"
 KILL = {"postgresql": "SELECT pg_terminate_backend({})", "mysql": "KILL {}"}
 package, framework = sys.argv[1:]
 db = importlib.import_module(f"{package}.db")
-urls = importlib.import_module(f"{package}.settings")
+urls = importlib.import_module(f"{package}.db.url")
 command = importlib.import_module(f"{package}.__main__")
 pages: list[int] = []
 

@@ -168,7 +168,7 @@ def main() -> None:
         with app.app_context():
             engine = import_module(f"{package}.db").db.engine
     else:
-        url = import_module(f"{package}.settings").database_url()
+        url = import_module(f"{package}.db.url").database_url()
         engine = import_module(f"{package}.db").make_engine(url)
     report = {}
     for row, idiom in enumerate(IDIOMS, 1):

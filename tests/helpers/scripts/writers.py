@@ -47,7 +47,7 @@ increment = increment_orm if orm else increment_core
 if framework == "plain":
     from sqlalchemy.orm import Session
 
-    engine = db.make_engine(import_module(f"{package}.settings").database_url())
+    engine = db.make_engine(import_module(f"{package}.db.url").database_url())
     context: Callable[[], Any] = nullcontext
 
     def write(work: Callable[[Any], object]) -> None:
