@@ -222,7 +222,7 @@ def pages(ground: Ground, backend: str, url: str) -> Iterator[dict[str, Server]]
             unchecked = source.with_name("unchecked")
             if not unchecked.exists():
                 shutil.copytree(source, unchecked)
-                file = unchecked / "hello" / "db.py"
+                file = unchecked / "hello" / "db" / "__init__.py"
                 file.write_text(file.read_text().replace('"pool_pre_ping": True,', ""))
             applications[f"{name} without pre-ping"] = ("hello", str(unchecked))
     with ExitStack() as stack, TemporaryDirectory(dir=ground.folder) as folder:

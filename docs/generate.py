@@ -24,7 +24,6 @@ import zlib
 from collections.abc import Callable
 from fcntl import ioctl
 from functools import cache
-from graphlib import TopologicalSorter
 from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
@@ -128,22 +127,6 @@ def owners() -> str:
         owned = ", ".join(f"`{answer}`" for answer in answers) or "no single answer"
         lines.append(f"| `{name}` | {owned} | {'; '.join(conditions) or 'every project'} |")
     return "\n".join(lines)
-
-
-def imports(variant: str) -> str:
-    """Draw which file of the package imports which."""
-    files = {path.stem: path for path in (render(variant) / "src" / "hello").glob("*.py")}
-    graph: dict[str, set[str]] = {name: set() for name in sorted(files)}
-    for name, found in graph.items():
-        for node in ast.walk(ast.parse(files[name].read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level:
-                modules = [node.module] if node.module else [alias.name for alias in node.names]
-                # What is no module comes from the package itself.
-                found |= {module if module in files else "__init__" for module in modules}
-    TopologicalSorter(graph).prepare()  # raises CycleError
-    lines = [f'    {name}["{name}.py"]' for name in graph]
-    lines += [f"    {name} --> {module}" for name in graph for module in sorted(graph[name])]
-    return "\n".join(["```mermaid", "flowchart RL", *lines, "```"])
 
 
 def databases() -> str:
@@ -354,8 +337,7 @@ def photograph_page() -> None:
 # --- the command -----------------------------------------------------------------------------
 
 BLOCKS: dict[str, Callable[..., str]] = {
-    function.__name__: function
-    for function in (code, counts, databases, diff, imports, owners, refused)
+    function.__name__: function for function in (code, counts, databases, diff, owners, refused)
 }
 
 

@@ -60,7 +60,7 @@ def test_a_mistake_in_a_view_is_a_500_and_a_traceback(
         "table": 500,
         "value": 500,
         "page": 200,
-        "dropped": [503, 200],
+        "dropped": [500, 200],
         "testing": "IntegrityError",
     }
     assert "IntegrityError" in done.stderr

@@ -22,9 +22,11 @@ PROCESSES, ROUNDS, MANY = 3, 20, 5
 WRITE = {
     "core": f"""
 import sys
+from sqlalchemy import insert
 from {PACKAGE}.db import make_engine
-from {PACKAGE}.messages import add_message, add_messages
+from {PACKAGE}.messages import add_message
 from {PACKAGE}.db.url import database_url
+from {PACKAGE}.tables import messages
 
 engine = make_engine(database_url())
 print("ready", flush=True)
@@ -32,15 +34,18 @@ sys.stdin.readline()
 for number in range({ROUNDS}):
     with engine.begin() as connection:
         add_message(connection, f"{{sys.argv[1]}} {{number}}")
-        add_messages(connection, [f"{{sys.argv[1]}} {{number}}"] * {MANY})
+        rows = [{{"message": f"{{sys.argv[1]}} {{number}}"}} for _ in range({MANY})]
+        connection.execute(insert(messages), rows)
 engine.dispose()
 """,
     "orm": f"""
 import sys
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 from {PACKAGE}.db import make_engine
-from {PACKAGE}.messages import add_message, add_messages
+from {PACKAGE}.messages import add_message
 from {PACKAGE}.db.url import database_url
+from {PACKAGE}.models import Message
 
 engine = make_engine(database_url())
 print("ready", flush=True)
@@ -48,7 +53,8 @@ sys.stdin.readline()
 for number in range({ROUNDS}):
     with Session(engine) as session, session.begin():
         add_message(session, f"{{sys.argv[1]}} {{number}}")
-        add_messages(session, [f"{{sys.argv[1]}} {{number}}"] * {MANY})
+        rows = [{{"message": f"{{sys.argv[1]}} {{number}}"}} for _ in range({MANY})]
+        session.execute(insert(Message), rows)
 engine.dispose()
 """,
 }

@@ -80,10 +80,12 @@ def service(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Ite
         yield service
 
 
-def lose_the_table(folder: Path) -> None:
+def corrupt_the_database(folder: Path) -> None:
     [file] = folder.glob("*.db")
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("DROP TABLE messages")
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = 'no SQL' WHERE name = 'messages'")
+        connection.execute("PRAGMA schema_version = 1000")
 
 
 def focus(page: Page) -> str:
@@ -177,7 +179,7 @@ def test_every_page_can_be_read_by_anybody(page: Page, service: Service, tmp_pat
         page.keyboard.press("Enter")
         page.get_by_role("listitem").get_by_text(text, exact=True).wait_for()
     look_at(page, "messages")
-    lose_the_table(tmp_path)
+    corrupt_the_database(tmp_path)
     page.reload()
     page.get_by_role("heading", name="The database cannot be reached").wait_for()
     look_at(page, "unavailable")
@@ -187,7 +189,7 @@ def test_every_page_can_be_read_by_anybody(page: Page, service: Service, tmp_pat
 def test_every_page_is_valid_html(service: Service, tmp_path: Path) -> None:
     with service.client() as client:
         pages = [client.get(), client.post(""), client.post(SCRIPT), client.get()]
-        lose_the_table(tmp_path)
+        corrupt_the_database(tmp_path)
         pages += [client.get(), client.get("/nothing")]
     assert [page.status for page in pages] == [200, 400, 303, 200, 503, 404]
     for page in pages:

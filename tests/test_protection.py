@@ -67,27 +67,33 @@ def in_chunks(body: bytes, size: int = 7) -> bytes:
 
 
 @pytest.mark.parametrize(("server", "api"), [*zip(SERVERS, APIS * 2, strict=True)])
-def test_half_a_form_is_refused(server: str, api: str, sites: Sites, tmp_path: Path) -> None:
+def test_an_incomplete_form_is_rejected(
+    server: str, api: str, sites: Sites, tmp_path: Path
+) -> None:
     site, url = sites(api, "flask", "sqlite")
     program, *options = SERVERS[server]
     with site.start(url, tmp_path, *options, server=program) as service:
         for body in (b"message=whole", LONGEST):
             assert send(service, body, f"Content-Length: {len(body)}") == 303
-            assert send(service, in_chunks(body), "Transfer-Encoding: chunked") == 303
+            # waitress counts a chunked body before the project sees it.
+            chunked = send(service, in_chunks(body), "Transfer-Encoding: chunked")
+            assert chunked == (303 if server == "waitress" else 411)
         # waitress does not answer who has left.
         cut_off = b"message=half of a text"
         assert send(service, cut_off, "Content-Length: 44") in {0, 400}
         for end in (-2, -5, -6, -8, -20):
             body = in_chunks(cut_off)[:end]
-            assert send(service, body, "Transfer-Encoding: chunked") in {0, 400}, end
-        for size in (4061, 5000, 70_000):
+            assert send(service, body, "Transfer-Encoding: chunked") in {0, 400, 411}, end
+        for size in (16_385, 20_000, 70_000):
             body = b"message=large&".ljust(size, b"x")
             assert send(service, body, f"Content-Length: {size}") == 413
-            assert send(service, in_chunks(body, 100), "Transfer-Encoding: chunked") == 413
+            assert send(service, in_chunks(body, 100), "Transfer-Encoding: chunked") in {411, 413}
         assert send(service, b"", "Content-Length: 0") == 400
         assert send(service, b"", start="GET /") == 200
     texts = stored(url, tmp_path)
-    assert texts == ["whole", "whole", "\N{PARTY POPPER}" * 255, "\N{PARTY POPPER}" * 255]
+    longest = "\N{PARTY POPPER}" * 255
+    twice = 2 if server == "waitress" else 1
+    assert texts == ["whole"] * twice + [longest] * twice
     assert "Traceback" not in service.log.read_text()
 
 

@@ -1,9 +1,10 @@
-"""Any release to this one: the project's real releases, and renames that a test releases."""
+"""Any release to this one: the project's real releases, and moves that a test releases."""
 
 import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from itertools import cycle, product
 from pathlib import Path
@@ -25,6 +26,7 @@ from helpers.variants import PACKAGE, QUESTIONS
 Make = Callable[[Path], Path]
 START = "orm-flask-sqlite"
 OLD, NEW = f"src/{PACKAGE}/messages.py", f"src/{PACKAGE}/notes.py"
+QUOTES = '"""'
 
 
 def find_releases() -> dict[str, str]:
@@ -50,6 +52,9 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
         git(folder, "tag", f"v{version}", commit)
     git(folder, "rm", "--quiet", "-r", ".")
     commit_all(copy_template(folder))
+    next_version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    if next_version not in find_releases():
+        git(folder, "tag", f"v{next_version}")
     bare = tmp_path_factory.mktemp("released") / "template.git"
     git(folder, "clone", "--quiet", "--bare", folder, bare)
     return bare
@@ -61,14 +66,15 @@ def answers(folder: Path) -> dict[str, object]:
     return content
 
 
-def newest(versions: dict[str, str]) -> str:
+def newest(versions: list[str]) -> str:
     """Return the highest version."""
     return max(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 def test_a_copy_takes_the_newest_release(history: Path, tmp_path: Path) -> None:
     folder = copy(history, tmp_path / "project")
-    assert answers(folder)["_commit"] == f"v{newest(find_releases())}"
+    tags = git(history, "tag", "--list").replace("v", "").split()
+    assert answers(folder)["_commit"] == f"v{newest(tags)}"
 
 
 def steps() -> list[tuple[str, str]]:
@@ -77,6 +83,11 @@ def steps() -> list[tuple[str, str]]:
     if ALL:
         return list(product(FAMILIES, releases))
     return list(zip(FAMILIES, cycle(releases), strict=False))
+
+
+def is_moved(version: str) -> bool:
+    """Return whether an update from this release crosses 0.7.0, which moved files."""
+    return [int(part) for part in version.split(".")] < [0, 7]
 
 
 def made_with(version: str, name: str, history: Path, folder: Path) -> Path:
@@ -94,7 +105,7 @@ def test_a_release_is_updated_to_what_a_copy_gives(
     folder = made_with(version, name, history, tmp_path / "project")
     expected = copy(history, tmp_path / "expected", SETS[name], BRANCH)
 
-    update(folder, SETS[name], BRANCH)
+    update(folder, SETS[name], BRANCH, unsafe=is_moved(version))
 
     assert tree(folder) == tree(expected)
 
@@ -110,39 +121,46 @@ def test_a_release_is_updated_with_the_edits_kept(
     (folder / "tests/test_main.py").unlink()
     commit_all(folder)
 
-    update(folder, SETS[name], BRANCH)
+    update(folder, SETS[name], BRANCH, unsafe=is_moved(version))
 
-    assert (folder / OLD).read_text(encoding="utf-8").endswith("\n\nOURS = True\n")
+    # At the end of the file, where the template changed lines too: in a conflict, or merged.
+    assert "\n\nOURS = True\n" in (folder / OLD).read_text(encoding="utf-8")
     assert (folder / f"src/{PACKAGE}/own.py").exists()
     assert not (folder / "tests/test_main.py").exists()
 
 
-# Lines of 0.1 to 0.4 that 0.5.0 moved to other files, and what a user made of them.
-MOVED = {
-    "db.py": ('settings = {**dotenv_values(".env"), **os.environ}', "settings = dict(os.environ)"),
-    "__main__.py": ("Store the text and return what was stored.", "Say it, and say it again."),
-    "messages.py": ("The message is empty. Write some text.", "Say something."),
-}
+# Files that 0.7.0 moved, with where most of their lines are now.
+MOVED = {"errors.py": "db/errors.py", "settings.py": "db/url.py", "db.py": "db/__init__.py"}
 
 
-@pytest.mark.parametrize(("name", "version"), [step for step in steps() if step[1] < "0.5"])
-def test_an_edit_of_what_has_moved_is_kept_or_shown(
+@pytest.mark.parametrize(("name", "version"), [step for step in steps() if is_moved(step[1])])
+def test_an_edit_in_a_file_that_has_moved_comes_back_as_a_conflict(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
     folder = made_with(version, name, history, tmp_path / "project")
-    for file, (theirs, ours) in MOVED.items():
-        replace(folder / "src" / PACKAGE, file, theirs, ours)
+    package = f"src/{PACKAGE}"
+    old = [file for file in MOVED if (folder / package / file).exists()]
+    for file in old:
+        with (folder / package / file).open("a", encoding="utf-8") as source:
+            source.write("\n\nOURS = True\n")
     commit_all(folder)
+    before = tree(folder)
+    refused = run_copier(folder, "update", "--defaults", f"--vcs-ref={BRANCH}")
+    assert refused.returncode
+    assert "--trust" in refused.stderr
+    assert tree(folder) == before
 
-    update(folder, SETS[name], BRANCH)
+    done = run_copier(folder, "update", "--defaults", "--trust", f"--vcs-ref={BRANCH}")
 
+    assert done.returncode == 0, done.stderr
     status = git(folder, "status", "--porcelain")
-    for file, (_, ours) in MOVED.items():
-        text = (folder / "src" / PACKAGE / file).read_text(encoding="utf-8")
-        assert ours in text
-        conflict = f"UU src/{PACKAGE}/{file}\n" in status
-        assert conflict == ("<<<<<<< before updating" in text) == (">>>>>>> after updating" in text)
-    assert f"UU src/{PACKAGE}/db.py\n" in status
+    for file in old:
+        assert f"UD {package}/{file}\n" in status
+        assert tree(folder)[f"{package}/{file}"] == before[f"{package}/{file}"]
+        assert f"{package}/{file} has your edits. " in done.stdout
+        place = f"Its lines are now in {package}/{MOVED[file]}: "
+        assert place in done.stdout or version < "0.5", done.stdout
+    assert old or version < "0.5"
 
 
 def test_check_update_tells_the_truth(workshop: Make, tmp_path: Path) -> None:
@@ -170,123 +188,101 @@ def test_the_answers_file_holds_answers_and_where_they_came_from(
 
 
 @pytest.fixture
-def renamed(workshop: Make, tmp_path: Path) -> Path:
-    """A template whose release 1.1.0 renames messages.py, as hooks/rename.py says to."""
+def moved(workshop: Make, tmp_path: Path) -> Path:
+    """A template whose release 1.1.0 moves messages.py, as hooks/keep_edits.py says to."""
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")
     for source in list((template / "template" / "src").rglob("*%}messages.py*")):
-        target = source.with_name(source.name.replace("messages.py", "notes.py"))
-        source.rename(target)
-        replace(
-            target.parent, target.name, "How messages are added and read.", "How they are kept."
-        )
-    lines = (template / "hooks" / "rename.py").read_text().partition("    _migrations:")[2]
-    migration = dedent(f"    _migrations:{lines.partition('When a later')[0]}")
-    migration = migration.replace("0.2.0", "1.1.0").replace("old.py", "messages.py")
+        source.rename(source.with_name(source.name.replace("messages.py", "notes.py")))
+    lines = (template / "hooks" / "keep_edits.py").read_text().partition("    _migrations:")[2]
+    migration = dedent(f"    _migrations:{lines.partition(QUOTES)[0]}")
     with (template / "copier.yml").open("a", encoding="utf-8") as file:
-        file.write(f"---\n{migration.replace('new.py', 'notes.py')}")
+        file.write(f"---\n{migration.replace('0.2.0', '1.1.0')}")
     release(template, "1.1.0")
     return template
 
 
 def old_project(template: Path, folder: Path) -> Path:
-    """Make a project with the release before the rename."""
+    """Make a project with the release before the move."""
     return track(copy(template, folder, SETS[START], "1.0.0"))
 
 
-def test_a_renamed_file_that_was_not_edited_is_as_in_a_copy(renamed: Path, tmp_path: Path) -> None:
-    folder = old_project(renamed, tmp_path / "project")
+def test_a_moved_file_that_was_not_edited_is_as_in_a_copy(moved: Path, tmp_path: Path) -> None:
+    folder = old_project(moved, tmp_path / "project")
     update(folder, unsafe=True)
-    assert tree(folder) == tree(copy(renamed, tmp_path / "expected", SETS[START]))
-    assert f"{OLD} -> {NEW}" in git(folder, "status", "--porcelain")
+    assert tree(folder) == tree(copy(moved, tmp_path / "expected", SETS[START]))
+    assert "U" not in git(folder, "status", "--porcelain").replace("?? ", "")[:2]
 
 
-def test_a_renamed_file_keeps_its_edits_and_its_executable_bit(
-    renamed: Path, tmp_path: Path
+def test_a_moved_file_comes_back_with_its_edits_and_its_executable_bit(
+    moved: Path, tmp_path: Path
 ) -> None:
-    folder = old_project(renamed, tmp_path / "project")
+    folder = old_project(moved, tmp_path / "project")
     with (folder / OLD).open("a", encoding="utf-8") as file:
         file.write("\n\nOURS = True\n")
     (folder / OLD).chmod(0o755)
     commit_all(folder)
+    before = tree(folder)
 
     update(folder, unsafe=True)
 
-    content, executable = tree(folder)[NEW]
-    assert content.startswith(b'"""How they are kept.')
-    assert content.endswith(b"\n\nOURS = True\n")
-    assert b"<<<<" not in content
-    assert executable
-    assert not (folder / OLD).exists()
+    assert tree(folder)[OLD] == before[OLD]
+    assert tree(folder)[NEW] == tree(copy(moved, tmp_path / "expected", SETS[START]))[NEW]
+    assert f"UD {OLD}\n" in git(folder, "status", "--porcelain")
+    assert "OURS = True" in git(folder, "show", f":2:{OLD}")
+    assert "OURS = True" not in git(folder, "show", f":1:{OLD}")
 
 
-def test_a_line_of_a_renamed_file_that_both_changed_is_a_conflict(
-    renamed: Path, tmp_path: Path
-) -> None:
-    folder = old_project(renamed, tmp_path / "project")
-    replace(folder, OLD, "How messages are added and read.", "How we do it.")
-    commit_all(folder)
-
-    update(folder, unsafe=True)
-
-    content = tree(folder)[NEW][0].decode()
-    assert "<<<<<<< before updating\n" in content
-    assert ">>>>>>> after updating\n" in content
-    assert "How we do it." in content
-    assert "How they are kept." in content
-    assert f"UU {NEW}" in git(folder, "status", "--porcelain")
-
-
-def test_a_renamed_file_that_was_deleted_stays_deleted(renamed: Path, tmp_path: Path) -> None:
-    folder = old_project(renamed, tmp_path / "project")
+def test_a_file_that_the_owner_deleted_or_added_is_left_alone(moved: Path, tmp_path: Path) -> None:
+    folder = old_project(moved, tmp_path / "project")
     (folder / OLD).unlink()
+    own = folder / f"src/{PACKAGE}/own.py"
+    own.write_text("OWN = True\n", encoding="utf-8")
     commit_all(folder)
     update(folder, unsafe=True)
     assert not (folder / OLD).exists()
-    assert not (folder / NEW).exists()
+    assert own.exists()
+    assert "UD " not in git(folder, "status", "--porcelain")
 
 
-def test_a_rename_that_runs_twice_does_nothing_the_second_time(
-    renamed: Path, tmp_path: Path
-) -> None:
-    folder = old_project(renamed, tmp_path / "project")
-    replace(folder, OLD, "How messages are added and read.", "How we do it.")
+def test_a_second_run_changes_nothing(moved: Path, tmp_path: Path) -> None:
+    folder = old_project(moved, tmp_path / "project")
+    with (folder / OLD).open("a", encoding="utf-8") as file:
+        file.write("\n\nOURS = True\n")
     commit_all(folder)
     update(folder, unsafe=True)
     before, status = tree(folder), git(folder, "status", "--porcelain")
 
-    script = renamed / "hooks" / "rename.py"
-    command = [sys.executable, str(script), "1.0.0", OLD, NEW]
-    subprocess.run(command, cwd=folder, env=os.environ, check=True)
+    script = moved / "hooks" / "keep_edits.py"
+    subprocess.run([sys.executable, str(script), "1.0.0"], cwd=folder, env=os.environ, check=True)
 
     assert tree(folder) == before
     assert git(folder, "status", "--porcelain") == status
 
 
-def test_a_rename_asks_for_trust_only_where_it_is_crossed(renamed: Path, tmp_path: Path) -> None:
-    folder = old_project(renamed, tmp_path / "project")
+def test_trust_is_needed_only_where_the_move_is_crossed(moved: Path, tmp_path: Path) -> None:
+    folder = old_project(moved, tmp_path / "project")
     before = tree(folder)
     with pytest.raises(UnsafeTemplateError, match="migrations"):
         update(folder)
     assert tree(folder) == before
 
     # No trust for a copy of the newest release, a switch in it or an update from it.
-    new = track(copy(renamed, tmp_path / "new", SETS[START]))
+    new = track(copy(moved, tmp_path / "new", SETS[START]))
     update(new, SETS["core-plain-sqlite"])
     commit_all(new)
-    replace(renamed, "template/README.md.jinja", "## Run\n", "## Start\n")
-    release(renamed, "1.2.0")
+    replace(moved, "template/README.md.jinja", "## Run\n", "## Start\n")
+    release(moved, "1.2.0")
     update(new)
-    assert tree(new) == tree(copy(renamed, tmp_path / "expected", SETS["core-plain-sqlite"]))
+    assert tree(new) == tree(copy(moved, tmp_path / "expected", SETS["core-plain-sqlite"]))
     # And it is still asked for by a project from before.
     with pytest.raises(UnsafeTemplateError, match="migrations"):
         update(folder)
 
 
-def test_what_runs_is_shown_before_it_runs(renamed: Path, tmp_path: Path) -> None:
-    folder = old_project(renamed, tmp_path / "project")
+def test_what_runs_is_shown_before_it_runs(moved: Path, tmp_path: Path) -> None:
+    folder = old_project(moved, tmp_path / "project")
     done = run_copier(folder, "update", "--defaults", "--trust")
     assert done.returncode == 0, done.stderr
     assert "Running task 1 of 1" in done.stderr
-    assert f"rename.py', '1.0.0', '{OLD}', '{NEW}']" in done.stderr
-    assert f"{OLD} is now {NEW}, with your edits" in done.stdout
+    assert "keep_edits.py', '1.0.0']" in done.stderr

@@ -2,8 +2,11 @@
 
 from hello.db import make_engine
 from hello.db.url import database_url
-from hello.messages import add_message, add_messages, latest_messages, stream_messages
+from hello.messages import add_message, latest_messages
 from hello.schema import ensure_tables
+from hello.tables import messages
+from hello.validation import check_message
+from sqlalchemy import insert, select
 
 
 class Store:
@@ -16,7 +19,8 @@ class Store:
     def insert_many(self, texts: list[str]) -> None:
         """Add many messages in one transaction."""
         with self.engine.begin() as connection:
-            add_messages(connection, texts)
+            rows = [{"message": check_message(text)} for text in texts]
+            connection.execute(insert(messages), rows)
 
     def insert_one(self, text: str) -> None:
         """Add a message and commit."""
@@ -27,8 +31,9 @@ class Store:
         """Read every message, few at a time in memory, and return how many characters they have."""
         characters = 0
         with self.engine.connect() as connection:
-            for _, text in stream_messages(connection):
-                characters += len(text)
+            statement = select(messages.c.id, messages.c.message).order_by(messages.c.id)
+            for row in connection.execute(statement.execution_options(yield_per=1000)):
+                characters += len(row.message)
         return characters
 
     def newest(self) -> list[str]:

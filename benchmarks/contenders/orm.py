@@ -2,10 +2,11 @@
 
 from hello.db import make_engine
 from hello.db.url import database_url
-from hello.messages import add_message, add_messages, latest_messages, stream_messages
+from hello.messages import add_message, latest_messages
 from hello.models import Message
 from hello.schema import ensure_tables
-from sqlalchemy import select
+from hello.validation import check_message
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 
@@ -19,7 +20,8 @@ class Store:
     def insert_many(self, texts: list[str]) -> None:
         """Add many messages in one transaction."""
         with Session(self.engine) as session, session.begin():
-            add_messages(session, texts)
+            rows = [{"message": check_message(text)} for text in texts]
+            session.execute(insert(Message), rows, execution_options={"dml_strategy": "raw"})
 
     def insert_objects(self, texts: list[str]) -> None:
         """Add many messages in one transaction, each as an object."""
@@ -35,8 +37,9 @@ class Store:
         """Read every message, few at a time in memory, and return how many characters they have."""
         characters = 0
         with Session(self.engine) as session:
-            for _, text in stream_messages(session):
-                characters += len(text)
+            statement = select(Message.id, Message.message).order_by(Message.id)
+            for row in session.execute(statement.execution_options(yield_per=1000)):
+                characters += len(row.message)
         return characters
 
     def stream_objects(self) -> int:

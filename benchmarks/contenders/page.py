@@ -9,12 +9,14 @@ from typing import Any, cast
 
 import psycopg_driver
 import sqlite_driver
-from flask import Blueprint, Flask, redirect, render_template, url_for
+from flask import Blueprint, Flask, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from hello.messages import check_message
-from hello.protection import add_security_headers, refuse_half_a_body, refuse_other_sites
-from hello.validation import MAX_LENGTH
-from hello.views import form_text
+from hello.db.protection import (
+    add_security_headers,
+    reject_incomplete_body,
+    reject_other_sites,
+)
+from hello.validation import MAX_LENGTH, check_message
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
@@ -61,13 +63,13 @@ def create_app() -> Flask:
     @pages.post("/")
     def add() -> ResponseReturnValue:
         with connect() as connection:
-            connection.execute(insert, (check_message(form_text("message")),))
+            connection.execute(insert, (check_message(request.form.get("message", "")),))
             connection.commit()
         return redirect(url_for(".index"), HTTPStatus.SEE_OTHER)
 
     app = Flask("hello")
     app.register_blueprint(pages)
-    app.before_request(refuse_other_sites)
-    app.before_request(refuse_half_a_body)
+    app.before_request(reject_other_sites)
+    app.before_request(reject_incomplete_body)
     app.after_request(add_security_headers)
     return app

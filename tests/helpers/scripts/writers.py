@@ -34,7 +34,7 @@ def increment_core(connection: Any) -> None:
 
 
 def increment_orm(session: Any) -> None:
-    message = messages.get_message(session, 1)
+    message = session.get_one(tables.Message, 1)
     time.sleep(0.001)
     message.message = str(int(message.message) + 1)
 
