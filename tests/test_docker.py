@@ -219,7 +219,7 @@ def test_the_command_of_the_image_takes_words(
     if "migrate" in compose:
         with built.start([*built.command, "Too early"], **env):
             pass
-        assert "Run: uv run alembic upgrade head" in built.log.read_text()
+        assert "run: uv run alembic upgrade head" in built.log.read_text()
         with built.start(compose["migrate"]["entrypoint"], **env) as migrate:
             pass
         assert migrate.returncode == 0, built.log.read_text()

@@ -174,7 +174,6 @@ def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Pat
 
 def test_the_documents_that_a_project_names_are_there(copie: Copie, template: Path) -> None:
     folder = project_of(copie.copy({"project_name": "hello", "extras": ["migrations"]}, template))
-    [pointer] = re.findall(r"The `docs` there.+", (folder / "README.md").read_text("utf-8"))
-    named = re.findall(r"`(\w+\.md)`", pointer)
+    named = re.findall(r"^- `(\w+\.md)`: ", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
     assert named == ["updating.md", "migrations.md", "deploying.md"]
     assert all((ROOT / "docs" / name).is_file() for name in named)

@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_read_is_one_line(
     done = run(sys.executable, "-m", PACKAGE, cwd=project, env=PYTHON, check=False)
     assert done.returncode == 1
     said = (
-        rf"{DISTRIBUTION}: The database cannot be used: .+ \(check DATABASE_URL, \.env and .+\)\n"
+        rf"{DISTRIBUTION}: The database cannot be used: .+ \(check DATABASE_URL and README\.md\)\n"
     )
     assert re.fullmatch(said, done.stderr)
     assert done.stderr.count("\n") == 1

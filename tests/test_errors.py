@@ -33,6 +33,7 @@ for name, mistake in MISTAKES.items():
 client = app.test_client()
 found = {"page": client.get("/").status_code}
 found |= {name: client.get(f"/{name}").status_code for name in MISTAKES}
+client.get("/")
 with app.app_context(), db.engine.begin() as connection:
     table.drop(connection)
 found["dropped"] = [client.get("/").status_code for _ in range(2)]

@@ -124,8 +124,6 @@ class Shop:
             replace(self.folder, "src/hello/shop.py", f"{unnamed})", NAMED)
         schema = self.folder / "src/hello/schema.py"
         [line] = re.findall(r"^from \. import .+\n", schema.read_text("utf-8"), re.MULTILINE)
-        if "mysql" in line:
-            imported = imported.replace(", shop", ", mysql, shop")
         replace(self.folder, "src/hello/schema.py", line, f"{imported.rstrip()}\n")
 
     def migrate(self) -> None:

@@ -19,7 +19,7 @@ from helpers.git import BRANCH, commit_all, track
 from helpers.migrations import alembic
 from helpers.modes import ALL
 from helpers.processes import free_port, run
-from helpers.projects import PYTHON, Project, run_tests
+from helpers.projects import COVERAGE, PYTHON, Project, run_tests
 from helpers.rendering import Render, project_of
 from helpers.skips import require_system_packages
 from helpers.template import ROOT
@@ -27,7 +27,7 @@ from helpers.updates import copy, update
 from helpers.variants import BARE, DISTRIBUTION, DRIVERS, PACKAGE, PROJECT_NAME, Variant, sample_url
 
 EXTRAS = ("migrations",)
-BEHIND = f"{DISTRIBUTION}: The tables of the database are not up to date. Run: "
+BEHIND = ": The tables are not up to date. In the project, run: "
 PYTHON_ENUM = "from enum import Enum as PythonEnum\n\nfrom sqlalchemy import Enum\n"
 VERSIONS = f"src/{PACKAGE}/migrations/versions"
 # One column of a user, as each API has it.
@@ -152,10 +152,10 @@ def test_a_life_of_migrations(
 
     # Nothing is there: the command says what to run, and makes nothing.
     said = end(python(folder, url, PACKAGE), 1)
-    assert said.startswith(BEHIND)
+    assert BEHIND in said
     assert said.count("\n") == 1
     upgrade = alembic(variant.framework, "upgrade")
-    assert said.removeprefix(BEHIND).split() == ["uv", "run", *upgrade]
+    assert said.partition(BEHIND)[2].split() == ["uv", "run", *upgrade]
 
     end(python(folder, url, *upgrade))
     # What differs now would be part of the migration below.
@@ -201,9 +201,11 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
 ) -> None:
     folder = project_of(copie.copy(variant.answers(), template))
     url = URL.create(variant.drivername, "app", SECRET, "127.0.0.1", free_port(), PACKAGE)
-    said = end(python(folder, url, *alembic(variant.framework, "upgrade")), 1)
-    # As the drivers say it, pg8000 as the cause of its own error.
-    assert re.search("refused|Connect call failed", said)
+    code = 1 if variant.framework == "flask" else 255
+    said = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
+    assert said.count("\n") == 1
+    assert "The database cannot be used: " in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("variant", INSTALLED, ids=str)
@@ -225,7 +227,9 @@ def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
         *("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}", *tests),
         env={"TEST_DATABASE_URL": test_url},
     )
-    report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
+    (tmp_path / "coverage.ini").write_text(COVERAGE)
+    options = ("--show-missing", f"--rcfile={tmp_path / 'coverage.ini'}")
+    report = project.run("python", "-m", "coverage", "report", *options, check=False)
     assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
 
 
@@ -258,7 +262,7 @@ def test_a_project_that_made_its_tables_itself_gets_migrations(
     update(folder, {"extras": ["migrations"]}, BRANCH)
     commit_all(folder)
 
-    assert end(python(folder, url, PACKAGE), 1).startswith(BEHIND)
+    assert end(python(folder, url, PACKAGE), 1).count(BEHIND)
     [stamp] = re.findall(r"^\$ uv run (alembic stamp .+)$", page("From tables"), re.MULTILINE)
     end(python(folder, url, *stamp.split()))
     end(python(folder, url, "alembic", "check"))
@@ -404,7 +408,7 @@ def test_a_model_in_a_module_of_its_own_is_seen(
     url = new_database(variant.drivername)
     module, line = re.findall(r"```python\n(.+?)```", page("A table in a module"), re.DOTALL)
     (folder / f"src/{PACKAGE}/authors.py").write_text(module, encoding="utf-8")
-    replace(folder, f"src/{PACKAGE}/schema.py", "from . import models\n", line)
+    replace(folder, f"src/{PACKAGE}/schema.py", "from . import models  # noqa: F401\n", line)
     # A linter that mends takes nothing away.
     ruff = shutil.which("ruff", path=Path(sys.executable).parent)
     assert ruff

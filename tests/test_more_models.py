@@ -238,8 +238,8 @@ def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 def add_models(folder: Path, variant: Variant, module: str) -> None:
     """Write the models where the README says."""
     text = TABLES if variant.api == "core" else MODELS.format(length=LENGTHS[variant.backend])
-    [place] = re.findall(r"^- `(src/\w+/(?:models|tables)\.py)`: .+$", readme(folder), re.MULTILINE)
-    named = folder / place
+    [place] = re.findall(r"Add a table to `((?:models|tables)\.py)`, or to a new", readme(folder))
+    named = folder / "src" / PACKAGE / place
     if module == named.stem:
         # As somebody who pastes: the imports above those that are there, and the rest at the end.
         docstring, rest = named.read_text(encoding="utf-8").split("\n\n", 1)
@@ -298,7 +298,7 @@ def test_mypy_knows_no_model_of_flask_sqlalchemys_own(
     """The README's sentence on db.Model is true: it works, and only mypy is in its way."""
     variant = Variant("orm", "flask", "sqlite", DRIVERS["sqlite"], ("migrations",))
     folder = project_of(copie.copy(variant.answers(), template))
-    assert "mypy does not know `db.Model`" in readme(folder)
+    assert "mypy does not support `db.Model`" in readme(folder)
     add_models(folder, variant, "readers")
     module = folder / f"src/{PACKAGE}/readers.py"
     before = module.read_text(encoding="utf-8")

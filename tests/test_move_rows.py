@@ -175,7 +175,7 @@ def moved(
         script = script[: script.index("with create_engine(database_url()")] + ASYNCIO_END
     (folder / "move_rows.py").write_text(script, "utf-8")
     if extras:
-        assert "not up to date. Run: uv run " in move.move().stderr
+        assert "not up to date. In the project, run: uv run " in move.move().stderr
         move.ok("-m", *UPGRADE.split(), url=move.project_url)
     return move
 

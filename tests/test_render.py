@@ -53,6 +53,7 @@ COMMON = {
     f"src/{PACKAGE}/validation.py",
     "tests/conftest.py",
     "tests/db/test_engine.py",
+    "tests/db/test_errors.py",
     "tests/db/test_url.py",
     "tests/test_main.py",
     "tests/test_messages.py",
@@ -73,6 +74,8 @@ OWNED = {
     },
 }
 MIGRATIONS = {
+    f"src/{PACKAGE}/db/migrations.py",
+    "tests/db/test_render_item.py",
     f"src/{PACKAGE}/migrations/env.py",
     f"src/{PACKAGE}/migrations/script.py.mako",
     f"src/{PACKAGE}/migrations/versions/0001_create_messages.py",
@@ -452,9 +455,7 @@ def test_a_driver_without_its_library_is_told_how_to_get_it(
     )
     assert (done.returncode, done.stdout) == (1, "")
     name = "Error" if framework == "flask" else "hello"
-    said = (
-        f"{name}: The database cannot be used: {reason} (check DATABASE_URL, .env and README.md)\n"
-    )
+    said = f"{name}: The database cannot be used: {reason} (check DATABASE_URL and README.md)\n"
     assert done.stderr == said
 
 

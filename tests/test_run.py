@@ -15,7 +15,7 @@ from sqlalchemy import URL, create_engine
 from helpers.connections import SECRET
 from helpers.databases import NewDatabase
 from helpers.modes import ALL
-from helpers.projects import Project
+from helpers.projects import COVERAGE, Project
 from helpers.rendering import project_of
 from helpers.skips import require_system_packages
 from helpers.variants import (
@@ -170,7 +170,9 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     left = {path.name for path in folder.iterdir()} - before - {".coverage", test_url.database}
     assert left == set()
     if is_first:
-        report = project.run("python", "-m", "coverage", "report", "--show-missing", check=False)
+        (tmp_path / "coverage.ini").write_text(COVERAGE)
+        options = ("--show-missing", f"--rcfile={tmp_path / 'coverage.ini'}")
+        report = project.run("python", "-m", "coverage", "report", *options, check=False)
         assert report.stdout.splitlines()[-1].endswith("100%"), report.stdout
     assert stored(url, project) == ["Hello, World!", MESSAGE]
     for fault, expected in faults(variant, url):

@@ -395,4 +395,4 @@ def test_a_url_of_another_database_ends_in_a_line_that_says_what_to_write(
         assert "secret" not in said
         # The drivers of other projects are in the same environment.
         if re.search("not a URL|No module|load plugin", said):
-            assert said.endswith(" (check DATABASE_URL, .env and README.md)\n"), (url, said)
+            assert said.endswith(" (check DATABASE_URL and README.md)\n"), (url, said)

@@ -19,6 +19,15 @@ PYTHON = {
 }
 
 
+# The first is run by other tests, from outside; Ctrl-C is sent by test_faults.
+COVERAGE = """\
+[report]
+exclude_also =
+    if __name__ == "__main__":
+    except KeyboardInterrupt:
+"""
+
+
 def lend_bytecode(environment: Path) -> None:
     """Give an environment what the tests' own has compiled of the same files.
 

@@ -120,14 +120,16 @@ def meet_in_flask() -> None:
         meet(db.db.engine, visit)
 
 
-def run_command() -> int:
+def run_command() -> object:
     """Run the command as Python does, and return its exit code."""
     try:
-        code: int = command.main()
+        command.main()
+    except SystemExit as end:
+        return end.code
     except Exception:  # noqa: BLE001  # whatever it is
         traceback.print_exc()
         return 1
-    return code
+    return 0
 
 
 def main() -> None:
