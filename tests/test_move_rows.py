@@ -1,4 +1,7 @@
-"""The move from SQLite to a server, as docs/deploying.md has it, in projects with many tables."""
+"""The move from SQLite to a server, as docs/deploying.md has it, in projects with many tables.
+
+What each type keeps is in test_move_exactly.py.
+"""
 
 import re
 import shlex
@@ -8,7 +11,10 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import URL, NullPool, create_engine, inspect
@@ -16,7 +22,8 @@ from sqlalchemy.exc import IntegrityError
 
 from helpers.databases import NewDatabase
 from helpers.git import BRANCH, commit_all, track
-from helpers.processes import run
+from helpers.processes import UV, run
+from helpers.rendering import Render
 from helpers.scripts import SCRIPTS
 from helpers.template import ROOT
 from helpers.updates import copy, run_copier
@@ -24,8 +31,8 @@ from helpers.variants import sample_url
 
 PAGE = (ROOT / "docs/deploying.md").read_text("utf-8")
 [SECTION] = re.findall(r"^## From SQLite to a server\n(.*?)^###? ", PAGE, re.MULTILINE | re.DOTALL)
-SCRIPT, ASYNCIO_END = re.findall(r"^```python\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
-UPDATE, MOVE = re.findall(r"^\$ (.+)$", SECTION, re.MULTILINE)
+CREATE, UPDATE, MOVE = re.findall(r"^\$ (.+)$", SECTION, re.MULTILINE)
+COMMAND = shlex.split(MOVE.replace("~/copier-sqlalchemy", ROOT.as_posix()))[3:]
 [UPGRADE] = re.findall(r"`uv run (alembic .+?)`", SECTION)
 REVISION = ["alembic", "revision", "--autogenerate", "--message"]
 # API, framework, SQLite's driver, the server's and extras.
@@ -46,8 +53,34 @@ WAITS = {
 
 
 def test_the_section_has_the_words_that_are_typed() -> None:
+    assert CREATE == "createdb hello"
     assert UPDATE.startswith("uvx copier update ")
-    assert MOVE == "uv run move_rows.py hello.db"
+    assert MOVE == "uv run python ~/copier-sqlalchemy/docs/move_rows.py sqlite:///hello.db"
+
+
+def test_the_command_runs_in_the_environment_of_the_project(
+    render: Render, tmp_path: Path, new_database: NewDatabase
+) -> None:
+    url = new_database("postgresql+psycopg").render_as_string(hide_password=False)
+    answers = {"project_name": "hello", "database_url": "postgresql+psycopg://localhost/hello"}
+    folder = render(tmp_path / "hello", **answers)
+    with closing(sqlite3.connect(folder / "hello.db")) as database, database:
+        database.execute("CREATE TABLE messages (id INTEGER PRIMARY KEY, message TEXT)")
+        database.execute("INSERT INTO messages VALUES (7, 'Hello, World!')")
+    handler = partial(SimpleHTTPRequestHandler, directory=ROOT / "docs")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
+        Thread(target=web.serve_forever).start()
+        try:
+            address = f"http://127.0.0.1:{web.server_port}/move_rows.py"
+            for script, answer in [
+                ("python", "Rows copied and compared with the file: 1, in 1 tables."),
+                (address, "There are rows in "),
+            ]:
+                command = [script, *COMMAND] if script == "python" else [script, *COMMAND[1:]]
+                done = run(UV, "run", *command, cwd=folder, env={"DATABASE_URL": url}, check=False)
+                assert answer in done.stdout + done.stderr
+        finally:
+            web.shutdown()
 
 
 def name(move: tuple[str, str, str, str, list[str]]) -> str:
@@ -85,7 +118,7 @@ class Move:
 
     def move(self) -> subprocess.CompletedProcess[str]:
         """Run the script as the document says."""
-        return self.python(*shlex.split(MOVE)[2:], url=self.project_url)
+        return self.python(*COMMAND, url=self.project_url)
 
     def refused(self, reason: str) -> None:
         """Run the script, which must say why it cannot go on, and leave nothing behind."""
@@ -120,7 +153,7 @@ class Move:
         """Start the script and kill it when it has copied all tables but one."""
         with self.engine.connect() as other:
             other.exec_driver_sql("INSERT INTO words (word) VALUES ('2499')")
-            command = [sys.executable, *shlex.split(MOVE)[2:]]
+            command = [sys.executable, *COMMAND]
             env = {"PYTHONPATH": "src", "DATABASE_URL": self.project_url}
             with subprocess.Popen(command, cwd=self.folder, env=env) as process:
                 try:
@@ -152,7 +185,7 @@ def with_tables(folder: Path) -> None:
 def moved(
     request: pytest.FixtureRequest, repository: Path, tmp_path: Path, new_database: NewDatabase
 ) -> Move:
-    """A project whose code has moved, with its rows still in SQLite and the script in place."""
+    """A project whose code has moved, with its rows still in SQLite."""
     api, framework, sqlite, server, extras = request.param
     answers = {"project_name": "hello", "api": api, "framework": framework, "extras": extras}
     answers["database_url"] = f"{sqlite}:///hello.db"
@@ -170,10 +203,6 @@ def moved(
     assert target in update
     assert run_copier(folder, *shlex.split(update)[2:]).returncode == 0
     assert server in (folder / "src/hello/db/url.py").read_text("utf-8")
-    script = SCRIPT
-    if "aiosqlite" in sqlite:
-        script = script[: script.index("with create_engine(database_url()")] + ASYNCIO_END
-    (folder / "move_rows.py").write_text(script, "utf-8")
     if extras:
         assert "not up to date. In the project, run: uv run " in move.move().stderr
         move.ok("-m", *UPGRADE.split(), url=move.project_url)
@@ -185,7 +214,8 @@ def test_every_row_moves_whole_and_once(moved: Move, request: pytest.FixtureRequ
     moved.sqlite("CREATE TABLE unknown (id)")
     done = moved.move()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("does not copy: unknown\n")
+    assert "does not copy: unknown\n" in done.stdout
+    assert done.stdout.endswith("Rows copied and compared with the file: 2509, in 6 tables.\n")
     moved.check()
     done = moved.move()
     assert done.returncode == 1
@@ -207,7 +237,7 @@ def test_a_move_that_is_refused_or_killed_leaves_nothing_and_can_be_done_again(
     moved: Move,
 ) -> None:
     moved.sqlite("UPDATE people SET house_id = 99 WHERE id = 7")
-    moved.refused("rows that are not there: [('people', 7, 'houses', ")
+    moved.refused("Table people: house_id=99 points to a row that houses does not have.")
     moved.sqlite("UPDATE people SET house_id = NULL, name = 'longer than ten' WHERE id = 7")
     moved.refused("too long")
     moved.sqlite("UPDATE people SET name = 'self' WHERE id = 7")

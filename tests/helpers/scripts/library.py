@@ -23,6 +23,9 @@ class Colour(Enum):
     GREEN = "g"
 
 
+# MySQL and MariaDB cut a time to seconds.
+MICROSECONDS = mysql.DATETIME(fsp=6), "mysql", "mariadb"
+
 # A person points to a person, and houses and people to each other.
 sa.Table(
     "people",
@@ -45,9 +48,9 @@ sa.Table(
     sa.Column("year", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("next", sa.Integer, sa.Computed("number + 1", persisted=True)),
-    sa.Column("when", sa.DateTime(timezone=True), key="at"),
+    sa.Column("when", sa.DateTime(timezone=True).with_variant(*MICROSECONDS), key="at"),
     sa.Column("second", sa.DateTime),
-    sa.Column("local", sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")),
+    sa.Column("local", sa.DateTime().with_variant(*MICROSECONDS)),
     sa.Column("day", sa.Date),
     sa.Column("lasts", sa.Interval),
     sa.Column("colour", sa.Enum(Colour)),
