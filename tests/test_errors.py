@@ -23,6 +23,8 @@ table = import_module(f"{package}.schema").metadata.tables["messages"]
 MISTAKES = {
     "type": lambda: "a" + 1,
     "duplicate": lambda: [db.session.execute(table.insert(), row) for row in [ROW, ROW]],
+    "column": lambda: db.session.execute(text("SELECT nothing FROM messages")),
+    "missing": lambda: db.session.execute(text("INSERT INTO messages (id) VALUES (71)")),
     "word": lambda: db.session.execute(text("SELEC 1")),
     "table": lambda: db.session.execute(text("SELECT 1 FROM nowhere")),
     "value": lambda: db.session.execute(table.insert(), {"id": 1, "message": None}),
@@ -57,6 +59,8 @@ def test_a_mistake_in_a_view_is_a_500_and_a_traceback(
     assert json.loads(done.stdout) == {
         "type": 500,
         "duplicate": 500,
+        "column": 500,
+        "missing": 500,
         "word": 500,
         "table": 500,
         "value": 500,

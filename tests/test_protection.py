@@ -26,12 +26,13 @@ OTHER_SITES = [
     ("Origin: http://127.0.0.1",),
     ("Origin: http://other.example:{port}",),
     ("Origin: http://127.0.0.1:{port}.other.example",),
-    ("Sec-Fetch-Site: same-origin", "Origin: https://other.example"),
 ]
 OWN_SITE = [
     (),
     ("Sec-Fetch-Site: none",),
     ("Sec-Fetch-Site: same-origin", "Origin: http://127.0.0.1:{port}"),
+    # Behind a proxy that passes another host on, such as that of Codespaces.
+    ("Sec-Fetch-Site: same-origin", "Origin: https://other.example"),
     # A proxy that speaks TLS for the page.
     ("Origin: https://127.0.0.1:{port}",),
 ]

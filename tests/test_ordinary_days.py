@@ -1,0 +1,268 @@
+"""The ordinary day: what users do in the first weeks, as they do it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from pytest_copie.plugin import Copie
+from sqlalchemy import URL, create_engine, inspect
+
+from helpers.connections import outside
+from helpers.databases import NewDatabase
+from helpers.files import replace
+from helpers.git import BRANCH, track
+from helpers.migrations import alembic
+from helpers.processes import run
+from helpers.projects import PYTHON, run_python, run_tests
+from helpers.rendering import project_of
+from helpers.updates import copy, run_copier
+from helpers.variants import PACKAGE, sample_url
+
+COLUMNS = """\
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    pinned: Mapped[bool] = mapped_column(server_default=false())
+    price: Mapped[int] = mapped_column(Cents, server_default=text("0"))
+"""
+IMPORTS = """\
+from datetime import datetime
+
+from sqlalchemy import Identity, Unicode, false, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .cents import Cents
+"""
+CENTS = '''\
+"""Money."""
+
+from sqlalchemy import Integer, TypeDecorator
+
+
+class Cents(TypeDecorator[int]):
+    """An amount in cents."""
+
+    impl = Integer
+    cache_ok = True
+'''
+BILLS = '''\
+
+
+class Bill(Base):
+    """A bill, in a schema of its own."""
+
+    __tablename__ = "bills"
+    __table_args__ = {"schema": "billing"}
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+'''
+ANSWERS = {"project_name": "Hello World", "extras": ["migrations"]}
+
+
+def shown(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def add_columns(folder: Path) -> None:
+    """Give the message a timestamp, a Boolean and an amount, as a beginner would."""
+    (folder / f"src/{PACKAGE}/cents.py").write_text(CENTS)
+    models = f"src/{PACKAGE}/models.py"
+    first, mapped = IMPORTS.removesuffix("\nfrom .cents import Cents\n").rsplit("\n", 2)[:2]
+    replace(
+        folder, models, f"from sqlalchemy import Identity, Unicode\n{mapped}", f"{first}\n{mapped}"
+    )
+    replace(
+        folder,
+        models,
+        "from .db.base import Base\n",
+        "from .cents import Cents\nfrom .db.base import Base\n",
+    )
+    line = "    message: Mapped[str] = mapped_column(Unicode(MAX_LENGTH))\n"
+    replace(folder, models, line, line + COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        ("plain", "sqlite", "postgresql+psycopg"),
+        ("flask", "mysql+pymysql", "sqlite"),
+        ("plain", "postgresql+asyncpg", "sqlite+aiosqlite"),
+    ],
+    ids=" ".join,
+)
+def test_a_migration_with_defaults_and_an_own_type_runs_on_another_database(
+    copie: Copie, template: Path, new_database: NewDatabase, move: tuple[str, str, str]
+) -> None:
+    framework, first, second = move
+    answers = ANSWERS | {"framework": framework, "database_url": sample_url(first)}
+    folder = project_of(copie.copy(answers, template))
+    add_columns(folder)
+    url = new_database(first)
+    upgrade = alembic(framework, "upgrade")
+    run_python(folder, "-m", *upgrade, DATABASE_URL=shown(url))
+    revision = alembic(framework, "revision", "--message", "more")
+    run_python(folder, "-m", *revision, DATABASE_URL=shown(url))
+    [written] = (folder / f"src/{PACKAGE}/migrations/versions").glob("*_more.py")
+    assert "sa.func.now()" in written.read_text()
+    assert "sa.false()" in written.read_text()
+    for each in (url, new_database(second)):
+        run_python(folder, "-m", *upgrade, DATABASE_URL=shown(each))
+        assert run_python(folder, "-m", PACKAGE, DATABASE_URL=shown(each)) == "Hello, World!\n"
+    run_python(folder, "-m", *alembic(framework, "check"), DATABASE_URL=shown(url))
+    # Also on the file or the server that the tests have by themselves.
+    done = run_tests(folder, "")
+    assert done.returncode == 0, done.stdout
+    ruff = Path(sys.executable).with_name("ruff")
+    run(ruff, "check", "--no-cache", cwd=folder)
+
+
+@pytest.mark.parametrize("framework", ["plain", "flask"])
+def test_a_table_in_another_schema_is_created_once(
+    copie: Copie, template: Path, new_database: NewDatabase, framework: str
+) -> None:
+    answers = ANSWERS | {"framework": framework, "database_url": sample_url("postgresql+psycopg")}
+    folder = project_of(copie.copy(answers, template))
+    with (folder / f"src/{PACKAGE}/models.py").open("a") as file:
+        file.write(BILLS)
+    url = new_database("postgresql+psycopg")
+    with outside(url) as connection:
+        # One that the project has nothing to do with.
+        connection.exec_driver_sql("CREATE SCHEMA foreign_one CREATE TABLE theirs (id INTEGER)")
+        connection.exec_driver_sql("CREATE SCHEMA billing")
+    env = {"DATABASE_URL": shown(url)}
+    run_python(folder, "-m", *alembic(framework, "upgrade"), **env)
+    run_python(folder, "-m", *alembic(framework, "revision", "--message", "bills"), **env)
+    run_python(folder, "-m", *alembic(framework, "upgrade"), **env)
+    run_python(folder, "-m", *alembic(framework, "check"), **env)
+    [written] = (folder / f"src/{PACKAGE}/migrations/versions").glob("*_bills.py")
+    assert "theirs" not in written.read_text()
+    assert 'schema="billing"' in written.read_text()
+
+
+def test_an_app_with_another_database_is_migrated_there(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
+    folder = project_of(copie.copy(ANSWERS | {"framework": "flask"}, template))
+    program = (
+        f"from flask_migrate import upgrade, downgrade\nfrom {PACKAGE} import create_app\n"
+        f"app = create_app({{'SQLALCHEMY_DATABASE_URI': 'sqlite:///{tmp_path}/other.db'}})\n"
+        "with app.app_context():\n    upgrade()\n"
+        "assert app.test_client().get('/').status_code == 200\n"
+    )
+    run_python(folder, "-c", program)
+    engine = create_engine(f"sqlite:///{tmp_path}/other.db")
+    assert set(inspect(engine).get_table_names()) == {"alembic_version", "messages"}
+    engine.dispose()
+    assert not list(folder.rglob("*.db"))
+
+
+def test_alembic_uses_the_url_or_the_connection_that_it_is_given(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
+    folder = project_of(copie.copy(ANSWERS, template))
+    program = (
+        "import alembic.command\nfrom alembic.config import Config\n"
+        "from sqlalchemy import create_engine\n"
+        "config = Config(toml_file='pyproject.toml')\n"
+        f"config.set_main_option('sqlalchemy.url', 'sqlite:///{tmp_path}/first.db')\n"
+        "alembic.command.upgrade(config, 'head')\n"
+        f"with create_engine('sqlite:///{tmp_path}/second.db').begin() as connection:\n"
+        "    config.attributes['connection'] = connection\n"
+        "    alembic.command.upgrade(config, 'head')\n"
+    )
+    run_python(folder, "-c", program)
+    for name in ("first", "second"):
+        engine = create_engine(f"sqlite:///{tmp_path}/{name}.db")
+        assert "messages" in inspect(engine).get_table_names()
+        engine.dispose()
+    assert not list(folder.rglob("*.db"))
+
+
+def test_the_page_without_its_tables_says_so_only_in_debug_mode(
+    copie: Copie, template: Path
+) -> None:
+    folder = project_of(copie.copy(ANSWERS | {"framework": "flask"}, template))
+    program = (
+        f"from {PACKAGE} import create_app\napp = create_app()\n"
+        "for app.debug in (False, True):\n"
+        "    page = app.test_client().get('/')\n"
+        "    print(page.status_code, 'db upgrade' in page.text)\n"
+    )
+    assert run_python(folder, "-c", program) == "503 False\n503 True\n"
+
+
+def test_a_project_in_a_folder_with_a_percent_sign_is_migrated(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
+    project = project_of(copie.copy(ANSWERS | {"framework": "flask"}, template))
+    folder = project.rename(tmp_path / "100%s")
+    run_python(folder, "-m", *alembic("flask", "upgrade"))
+    assert run_python(folder, "-m", PACKAGE) == "Hello, World!\n"
+
+
+def test_flask_finds_the_app_in_the_project(copie: Copie, template: Path) -> None:
+    folder = project_of(copie.copy({"project_name": "Hello World", "framework": "flask"}, template))
+    assert "pages.index" in run_python(folder, "-m", "flask", "routes")
+
+
+@pytest.mark.parametrize("drivername", ["sqlite", "postgresql+psycopg"])
+def test_the_tests_ignore_the_settings_of_the_shell(
+    copie: Copie, template: Path, tmp_path: Path, drivername: str
+) -> None:
+    answers = {"framework": "flask", "database_url": sample_url(drivername)}
+    folder = project_of(copie.copy(answers | {"project_name": "Hello World"}, template))
+    mine = tmp_path / "mine.db"
+    shell = {
+        "DATABASE_URL": f"sqlite:///{mine}",
+        "FLASK_SQLALCHEMY_DATABASE_URI": f"sqlite:///{mine}",
+        "FLASK_TRUSTED_HOSTS": '["example.org"]',
+        "FLASK_DEBUG": "1",
+        "FLASK_MAX_CONTENT_LENGTH": "10",
+        "PGSSLMODE": "require",
+        "PGSERVICE": "nowhere",
+        "PGOPTIONS": "-c default_transaction_read_only=on",
+        "PGTZ": "Nowhere/Land",
+        "PGPASSWORD": "wrong",
+        "PGUSER": "nobody",
+    }
+    done = run_tests(folder, "", **shell)
+    assert done.returncode == 0, done.stdout
+    assert not mine.exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or bool(os.geteuid()), reason="Only root can be another user.")
+def test_the_tests_pass_in_a_checkout_that_cannot_be_written(copie: Copie, template: Path) -> None:
+    folder = project_of(copie.copy({"project_name": "Hello World"}, template))
+    cache = folder / ".pytest_cache"
+    cache.write_text("no folder")
+    # A file where pytest wants a folder is to root what a read-only folder is to others.
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "cacheprovider")
+    done = run(*command, cwd=folder, env=PYTHON, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_an_update_names_the_extras_that_are_left(repository: Path, tmp_path: Path) -> None:
+    answers = {"project_name": "hello", "extras": ["docker", "github", "pre-commit"]}
+    folder = track(copy(repository, tmp_path / "hello", answers, BRANCH))
+    data = ("--data", "extras=[migrations, github]")
+    done = run_copier(folder, "update", "--defaults", f"--vcs-ref={BRANCH}", *data)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout + done.stderr
+    assert "The project now has these extras: migrations, github.\n" in said
+    assert "whole new list. An update removes the extras that it omits." in said
+
+
+@pytest.mark.parametrize("markers", [True, False])
+def test_continuous_integration_finds_conflict_markers(
+    copie: Copie, template: Path, *, markers: bool
+) -> None:
+    answers = {"project_name": "hello", "extras": ["github", "gitlab"]}
+    folder = project_of(copie.copy(answers, template))
+    if markers:
+        with (folder / "README.md").open("a") as file:
+            file.write("<<<<<<< before updating\nmine\n=======\n>>>>>>> after updating\n")
+    files = (folder / ".github/workflows/ci.yml", folder / ".gitlab-ci.yml")
+    for file in files:
+        [line] = [line for line in file.read_text().splitlines() if "grep -rnE" in line]
+        command = line.partition("if grep")[2]
+        done = run("bash", "-ec", f"if grep{command}", cwd=folder, check=False)
+        assert done.returncode == int(markers), done.stdout
