@@ -37,7 +37,7 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.template import ROOT, copy_template
-from helpers.variants import DATABASES, DRIVERS, EXTRAS, VARIANTS, sample_url
+from helpers.variants import DATABASES, DRIVERS, EXTRAS, REFUSED, VARIANTS, sample_url
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -132,18 +132,16 @@ def owners() -> str:
 def databases() -> str:
     """Show every name of databases.yml that can be used."""
     lines = [
-        "| URL | asks for | project | the machine needs, on Debian | tests |",
+        "| URL | requires | project | the machine needs, on Debian | tests |",
         "|---|---|---|---|---|",
     ]
     for name, row in DATABASES.items():
-        if "refuse" in row:
-            continue
         facts = DATABASES[row.get("use", name)]
         requires = ", ".join(f"`{text}`" for text in facts["requires"]) or "nothing"
         lines.append(
             f"| `{sample_url(name, 'hello')}` "
             + (f"| as `{row['use']}` " if "use" in row else f"| {requires} ")
-            + f"| {'asyncio' if facts.get('asyncio') else 'blocking'} "
+            + f"| {'asyncio' if facts.get('asyncio') else 'synchronous'} "
             + f"| {code_or_nothing(next(iter(facts.get('system', {}).values()), ''))} "
             + f"| {'executed' if row.get('use', name) in EXECUTED else 'compiled'} |"
         )
@@ -156,12 +154,11 @@ def code_or_nothing(text: str) -> str:
 
 
 def refused() -> str:
-    """Show every name of databases.yml that is refused, and why."""
+    """Show every name of refused.yml, and why."""
     lines = ["| URL | why it cannot be used | write instead |", "|---|---|---|"]
     lines += [
-        f"| `{name}://` | {row['refuse']} | {row['instead'].replace('...', '…')} |"
-        for name, row in DATABASES.items()
-        if "refuse" in row
+        f"| `{name}://` | {reason} | `{instead}://` |"
+        for name, (instead, reason) in REFUSED.items()
     ]
     return "\n".join(lines)
 
@@ -170,7 +167,7 @@ def counts() -> str:
     """Say how many names there are."""
     return (
         f"{len(DRIVERS)} pairs of database and driver can be used. The tests of this template "
-        f"execute {len(EXECUTED)} of them on a real database. Of the others they compile the SQL."
+        f"execute {len(EXECUTED)} of them on a real database. For the others, they compile the SQL."
     )
 
 

@@ -1,11 +1,13 @@
-"""databases.yml: complete, in order, and true of every row that no server here can prove."""
+"""databases.yml and refused.yml: complete, in order, and true of what no server here can prove."""
 
 import pkgutil
 import re
 import socket
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -28,6 +30,7 @@ from helpers.variants import (
     RESERVED,
     VARIANTS,
     Variant,
+    options_not_taken,
 )
 
 # How the table is made and a message added and read, as SQL of the database.
@@ -117,49 +120,60 @@ def shipped() -> set[str]:
 def test_every_driver_that_sqlalchemy_ships_has_a_row() -> None:
     names = shipped()
     assert {"mssql+pyodbc", "oracle+oracledb_async", "postgresql+psycopg_async"} <= names
-    assert names <= set(DATABASES)
+    assert names <= {*DATABASES, *REFUSED}
 
 
 def test_every_dialect_that_sqlalchemy_ships_has_a_row() -> None:
     assert {name.partition("+")[0] for name in shipped()} <= set(BARE) | set(DRIVERS)
 
 
-def test_the_rows_are_sorted_in_sections_that_can_be_read_alone() -> None:
-    # As Copier reads them: the first section, and the one with the name.
-    _, shared, *sections = (ROOT / "databases.yml").read_text("utf-8").split("\n\n")
-    assert len(sections) > 1
-    read: dict[str, object] = {}
-    for section in sections:
-        rows = yaml.safe_load(f"{shared}\n{section}")
-        del rows[".shared"]
-        assert list(rows) == sorted(rows)
-        full_names = {row.get("use", name) for name, row in rows.items()}
-        assert full_names <= rows.keys()
-        read |= rows
-    assert read == DATABASES
+def test_the_sections_are_sorted_and_can_be_read_alone() -> None:
+    # As questions/row.jinja reads them.
+    text = (ROOT / "databases.yml").read_text("utf-8")
+    sections = [yaml.safe_load(section) for section in text.split("\n\n")[1:]]
+    assert all(len(section) == 1 for section in sections)
+    names = [name for section in sections for name in section]
+    assert names == sorted(names)
+    assert yaml.safe_load(text) == {name: row for each in sections for name, row in each.items()}
+    # What an anchor stands for is out of sight.
+    assert not re.search(r"[:-] [&*]\w|<<:", text)
+
+
+def test_every_fact_is_explained_at_the_head_of_the_file() -> None:
+    head, *sections = (ROOT / "databases.yml").read_text("utf-8").split("\n\n")
+    facts = {fact for section in map(yaml.safe_load, sections) for fact in keys(section)}
+    assert facts == set(re.findall(r"^#   (?:  )?(\w+) {2,}", head, re.MULTILINE))
+
+
+def keys(section: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Return the keys of a section, of its drivers and of its service."""
+    for row in section.values():
+        yield from row
+        for facts in (*row.get("drivers", {}).values(), row.get("service", {})):
+            yield from facts
 
 
 @pytest.mark.parametrize("name", DATABASES)
-def test_a_row_says_one_of_three_things(name: str) -> None:
+def test_a_row_is_complete(name: str) -> None:
     row = DATABASES[name]
-    assert sum(key in row for key in ("use", "family", "refuse")) == 1
     if "use" in row:
         assert set(row) == {"use"}
         assert row["use"] in DRIVERS
-        assert row["use"].startswith((f"{name}+", "db2+", "yql+"))
-    if "family" in row:
-        assert all(re.search(r">=\d", requirement) for requirement in row["requires"])
-        assert row["requires"] == sorted(row["requires"])
-        assert row.get("flask", name) in DRIVERS
-        assert "asyncio" not in DRIVERS[row.get("flask", "sqlite")]
+        return
+    assert all(re.search(r">=\d", requirement) for requirement in row["requires"])
+    assert row["requires"] == sorted(row["requires"])
+    instead = row.get("flask", name)
+    assert "asyncio" not in DRIVERS[BARE.get(instead, instead)] or instead == name
+    # What a driver rejects stands in a group of regular expressions.
+    assert re.compile("|".join(options_not_taken(name))).groups == 0
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_has_a_reason_and_an_alternative_that_works(name: str) -> None:
-    row = REFUSED[name]
-    assert set(row) == {"refuse", "instead"}
-    assert not row["refuse"].endswith(".")
-    assert row["instead"].partition("://")[0] in {**BARE, **DRIVERS}
+def test_what_is_rejected_is_sorted_and_has_an_alternative_that_works_and_a_reason() -> None:
+    assert list(REFUSED) == sorted(REFUSED)
+    assert not {*REFUSED} & {*DATABASES}
+    for instead, reason in REFUSED.values():
+        assert instead in DATABASES
+        assert not reason.endswith(".")
 
 
 def check_migrations(variant: Variant, project: Project, url: str, table: str) -> None:

@@ -159,11 +159,24 @@ def test_copier_yml_is_the_conversation() -> None:
     assert included == {f"questions/{path.name}" for path in (ROOT / "questions").iterdir()}
 
 
+def test_the_questionnaire_can_be_read() -> None:
+    files = [*(ROOT / "questions").iterdir(), *ROOT.glob("*.yml")]
+    assert {"databases.yml", "refused.yml"} < {path.name for path in files}
+    for path in files:
+        assert max(map(len, path.read_text("utf-8").splitlines())) <= 120, path.name
+    # What rejects a URL.
+    rules, example = (ROOT / "questions" / f"{name}.jinja" for name in ("refused_urls", "example"))
+    text = rules.read_text("utf-8") + example.read_text("utf-8")
+    assert len(text.splitlines()) <= 90
+    assert len(re.findall(r"\b(?:el)?if\b", text)) <= 32
+    assert text.count("regex_") <= 12
+
+
 def test_no_line_of_python_is_put_together_out_of_sight() -> None:
     python = re.compile(r"\b(import \w|def \w+\(|return |raise |lambda\b|getattr\()")
     # All but Python's keywords.
     questions = {*(ROOT / "questions").iterdir()} - {ROOT / "questions" / "reserved_names.jinja"}
-    for path in (ROOT / "copier.yml", ROOT / "services.yml", *questions):
+    for path in (ROOT / "copier.yml", *questions):
         text = re.sub(r"\{(#.*?#|%-? from .*?%)\}", "", path.read_text("utf-8"), flags=re.DOTALL)
         assert not python.search(text), path.name
     # What CREATE TABLE needs of one database is a fact of that database.

@@ -535,6 +535,7 @@ def test_a_table_that_is_made_anew_keeps_the_rows_that_point_to_it(
 def test_migrations_are_refused_where_alembic_cannot_make_them(
     name: str, render: Render, tmp_path: Path
 ) -> None:
-    full = re.escape(BARE.get(name, name))
-    with pytest.raises(ValueError, match=rf"Leave migrations out\. .+: {full}"):
+    backend = BARE.get(name, name).partition("+")[0]
+    said = rf"Do not choose migrations\. Alembic does not support {backend}\."
+    with pytest.raises(ValueError, match=said):
         render(tmp_path, database_url=sample_url(name), extras=EXTRAS)

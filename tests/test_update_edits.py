@@ -299,11 +299,11 @@ def fail(folder: Path, *options: str) -> str:
     ("answer", "reason"),
     [
         ("project_name=class", "Write another name"),
-        ("project_name=Another", "would be renamed"),
+        ("project_name=Another", "would rename the package"),
         ("api=sql", "Invalid choice"),
         ("database_url=postgresql://me:secret@localhost/db", "set DATABASE_URL"),
-        ("database_url=postgres://localhost/db", "Write postgresql://localhost/db instead"),
-        ("it={}", "Leave it out"),
+        ("database_url=postgress://localhost/db", "Write postgresql://localhost/"),
+        ("it={}", "Remove this value"),
     ],
 )
 def test_a_refused_answer_changes_nothing_and_says_why(

@@ -82,7 +82,7 @@ def test_another_package_is_refused_with_a_sentence_and_changes_nothing(
     commit_all(folder)
     before = tree(folder)
 
-    with pytest.raises(ValueError, match=f"Write {PROJECT_NAME}, or rename it by hand"):
+    with pytest.raises(ValueError, match=f"Write {PROJECT_NAME}. Another name would rename"):
         update(folder, {"project_name": "Another Name"}, BRANCH)
 
     assert tree(folder) == before
@@ -103,7 +103,7 @@ def test_a_copy_over_a_project_does_not_rename_its_package(
         (tmp_path / "link").symlink_to(folder, target_is_directory=True)
     path = tmp_path / "link" if link else folder
 
-    with pytest.raises(ValueError, match="package of this project would be renamed"):
+    with pytest.raises(ValueError, match="Another name would rename the package"):
         copy(repository, path, {"project_name": "Another Name"}, BRANCH)
     assert tree(folder) == before
 

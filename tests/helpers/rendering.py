@@ -4,6 +4,7 @@ A test that wants a project asks pytest-copie for it: project_of(copie.copy(answ
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -84,6 +85,28 @@ def render(template: Path) -> Render:
         return destination
 
     return render
+
+
+@pytest.fixture(scope="session")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Answer the questions of a template that has nothing to render but the answers file.
+
+    A project takes ten times as long.
+    """
+    stub = copy_template(tmp_path_factory.mktemp("questions"))
+    for path in (stub / "template").iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif "answers_file" not in path.name:
+            path.unlink()
+
+    def ask(destination: Path, **answers: object) -> Path:
+        copier.run_copy(
+            str(stub), destination, data=answers, defaults=True, quiet=True, unsafe=False
+        )
+        return destination
+
+    return ask
 
 
 Rendered = Callable[[Variant], Path]

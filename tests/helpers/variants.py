@@ -1,8 +1,9 @@
-"""The variants of the template, read from copier.yml and databases.yml.
+"""The variants of the template, read from copier.yml, databases.yml and refused.yml.
 
 A new choice, database or driver there is tested without touching a test.
 """
 
+import re
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -19,19 +20,51 @@ DISTRIBUTION = "hello-world"
 
 
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text("utf-8"))
-_ROWS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
-# The rows of databases.yml: the name before :// and what is known of it.
-DATABASES = {name: row for name, row in sorted(_ROWS.items()) if not name.startswith(".")}
+_SECTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
+_REFUSED: dict[str, Any] = yaml.safe_load((ROOT / "refused.yml").read_text("utf-8"))
+# The names that cannot be used: what to write instead, and why.
+REFUSED: dict[str, list[str]] = _REFUSED["names"]
+
+
+def _facts(name: str) -> dict[str, Any]:
+    """Return what databases.yml has of a name, as questions/row.jinja reads it."""
+    backend, _, driver = name.partition("+")
+    row = _SECTIONS[backend]
+    row = _SECTIONS.get(row.get("as", ""), {}) | row
+    if "use" in row or (not driver and "driver" in row):
+        return {"use": row.get("use", f"{backend}+{row.get('driver')}")}
+    facts = {"family": "server", **row, **(row["drivers"][driver] if driver else {})}
+    # Flask-SQLAlchemy cannot use asyncio's drivers.
+    flask = facts.pop("flask", backend if "asyncio" in facts else name)
+    facts |= {} if flask == name else {"flask": flask}
+    return {key: fact for key, fact in facts.items() if key not in {"as", "driver", "drivers"}}
+
+
+# The names that can stand before :// and what is known of each.
+DATABASES = {
+    name: _facts(name)
+    for section, row in sorted(_SECTIONS.items())
+    for name in [
+        section,
+        *(f"{section}+{each}" for each in _SECTIONS[row.get("as", section)].get("drivers", ())),
+    ]
+}
 BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
-REFUSED = {name: row for name, row in DATABASES.items() if "refuse" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
 _NAMES: Any = Template((ROOT / "questions" / "reserved_names.jinja").read_text("utf-8")).module
 # What a package cannot be called.
 RESERVED = set(" ".join(_NAMES.reserved_names.values()).split())
 LONGEST_NAME: int = _NAMES.longest_name
-FILES = {"duckdb": "duckdb", "sqlite": "db"}
+# The databases that are a file, and how its name ends.
+FILES = {row["family"]: row["files"][0] for row in DRIVERS.values() if "files" in row}
 # Embedded in the tests with an absolute path, though their URL is one of a server.
 EMBEDDED = {"clickhousedb": "chdb", "firebird": "fdb"}
+
+
+def options_not_taken(name: str) -> list[str]:
+    """Return the options that are rejected with a driver, as patterns."""
+    words = [words for names, words in _REFUSED["options"].items() if re.search(names, name)]
+    return " ".join([*words, DRIVERS[name].get("rejects", "")]).split()
 
 
 def sample_url(name: str, package: str = PACKAGE) -> str:
@@ -118,7 +151,7 @@ def pick_to_run() -> list[Variant]:
     """
     rooms: dict[tuple[str, str, str], list[Variant]] = {}
     for variant in VARIANTS:
-        facts = {key: fact for key, fact in variant.row.items() if key != "flask"}
+        facts = {key: fact for key, fact in variant.row.items() if key not in {"flask", "service"}}
         rooms.setdefault((variant.api, variant.framework, repr(facts)), []).append(variant)
     picked = set()
     for (api, framework, _), names in rooms.items():
