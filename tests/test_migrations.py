@@ -194,6 +194,12 @@ def test_a_life_of_migrations(
     race(folder, url, *upgrade)
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
 
+    # The URL that it prints shows no option: that may be the password.
+    if url.password:
+        url = url._replace(password=None).set(query={"password": SECRET})
+    said = end(python(folder, url, *alembic(variant.framework, "current", "--verbose")))
+    assert f"Current revision(s) for {url.drivername}://" in said
+
 
 @pytest.mark.parametrize("variant", UNANSWERED, ids=str)
 def test_a_server_that_does_not_answer_is_said_without_the_password(

@@ -392,7 +392,7 @@ def test_what_platforms_hand_out_connects_or_ends_in_a_line_that_says_what_to_wr
     driver = variant.drivername.partition("+")[2].removesuffix("_async")
     urls = [
         f"{database.render_as_string(hide_password=False)}?{options}".replace(
-            "CERTIFICATE", str(server.certificate)
+            "CERTIFICATE", str(server.ca)
         )
         for options in runs
     ]

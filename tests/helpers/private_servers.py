@@ -45,23 +45,32 @@ def hand_over(folder: Path) -> None:
 class PrivateServer:
     """A server with a password and a port of its own, and all its files in one folder.
 
-    With tls it takes no connection without TLS, and certificate is that of its authority.
+    With tls it takes no connection without TLS. With an identity, which is a certificate and its
+    authority, it takes both. The authority's own certificate is in the file ca.
     """
 
-    def __init__(self, drivername: str, folder: Path, *, tls: bool = False) -> None:
+    def __init__(
+        self,
+        drivername: str,
+        folder: Path,
+        *,
+        tls: bool = False,
+        identity: tuple[trustme.LeafCert, trustme.CA] | None = None,
+    ) -> None:
         port = free_port()
         self.url = URL.create(drivername, OWNER, SECRET, "127.0.0.1", port)
         self.log = folder / "log"
         data = folder / "data"
         secret = folder / "secret"
-        self.certificate = folder / "authority.pem"
+        self.ca = folder / "ca.pem"
         own = folder / "server.pem"
         if tls:
             authority = trustme.CA()
-            authority.cert_pem.write_to_path(self.certificate)
-            issued = authority.issue_cert("127.0.0.1")
-            issued.private_key_and_cert_chain_pem.write_to_path(own)
+            identity = authority.issue_cert("127.0.0.1"), authority
+        if identity:
+            identity[0].private_key_and_cert_chain_pem.write_to_path(own)
             own.chmod(0o600)
+            identity[1].cert_pem.write_to_path(self.ca)
         self.setup: list[str | Path]
         self.command: list[str | Path]
         if self.url.get_backend_name() == "postgresql":
@@ -80,7 +89,9 @@ class PrivateServer:
             if tls:
                 clients = folder / "clients"
                 clients.write_text("hostssl all all all scram-sha-256\n")
-                self.command += ["-c", "ssl=on", "-c", f"hba_file={clients}"]
+                self.command += ["-c", f"hba_file={clients}"]
+            if identity:
+                self.command += ["-c", "ssl=on", "-c", f"ssl_ca_file={self.ca}"]
                 self.command += ["-c", f"ssl_cert_file={own}", "-c", f"ssl_key_file={own}"]
             # Not SIGKILL: it would leave the processes of the connections alone.
             self.crash_signal = signal.SIGQUIT
@@ -93,16 +104,19 @@ class PrivateServer:
             self.setup = [
                 *(server_program("mariadb-install-db", "mariadb-server-core"), "--no-defaults"),
                 *("--skip-test-db", "--auth-root-authentication-method=normal"),
-                f"--datadir={data}",
+                *(f"--datadir={data}", f"--tmpdir={folder}"),
             ]
             self.command = [
                 *(server_program("mariadbd", "mariadb-server-core"), "--no-defaults"),
                 *(f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"),
                 *(f"--socket={folder / 'socket'}", f"--init-file={secret}"),
-                "--skip-name-resolve",
+                # In a folder that they share, one server removes the tables of another.
+                *("--skip-name-resolve", f"--tmpdir={folder}"),
             ]
             if tls:
                 self.command += ["--require-secure-transport=ON"]
+            if identity:
+                self.command += [f"--ssl-ca={self.ca}"]
                 self.command += [f"--ssl-cert={own}", f"--ssl-key={own}"]
             self.crash_signal = signal.SIGKILL
             self.stop_signal = signal.SIGTERM
@@ -143,10 +157,15 @@ class PrivateServer:
 
 
 @contextmanager
-def private_server(drivername: str, *, tls: bool = False) -> Iterator[PrivateServer]:
+def private_server(
+    drivername: str,
+    *,
+    tls: bool = False,
+    identity: tuple[trustme.LeafCert, trustme.CA] | None = None,
+) -> Iterator[PrivateServer]:
     """Start a server that nobody else uses, and stop it at the end of the block."""
     with server_folder() as folder:
-        server = PrivateServer(drivername, folder, tls=tls)
+        server = PrivateServer(drivername, folder, tls=tls, identity=identity)
         hand_over(folder)
         server.install()
         server.start()
