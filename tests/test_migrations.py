@@ -209,7 +209,11 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
     url = URL.create(variant.drivername, "app", SECRET, "127.0.0.1", free_port(), PACKAGE)
     code = 1 if variant.framework == "flask" else 255
     said = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
-    assert said.count("\n") == 1
+    # Alembic logs it and prints it.
+    assert (
+        len({line.removeprefix("FAILED: ").removeprefix("Error: ") for line in said.splitlines()})
+        == 1
+    )
     assert "The database cannot be used: " in said
     assert "Traceback" not in said
 
@@ -350,7 +354,7 @@ def test_a_release_that_is_rolled_back_starts_on_what_the_later_one_migrated(
     end(python(folder, url, *upgrade))
     with connect(folder, url).begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'later'")
-    assert "A later release has migrated the database" in end(python(folder, url, *upgrade))
+    assert "A newer release has migrated the database" in end(python(folder, url, *upgrade))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
     # Whatever would change the tables or the migrations is still refused.
     for command in ("downgrade", "revision", "check"):

@@ -211,7 +211,7 @@ def test_the_tests_ignore_the_settings_of_the_shell(
     answers = {"framework": "flask", "database_url": sample_url(drivername)}
     folder = project_of(copie.copy(answers | {"project_name": "Hello World"}, template))
     mine = tmp_path / "mine.db"
-    shell = {
+    shell: dict[str, str] = {
         "DATABASE_URL": f"sqlite:///{mine}",
         "FLASK_SQLALCHEMY_DATABASE_URI": f"sqlite:///{mine}",
         "FLASK_TRUSTED_HOSTS": '["example.org"]',
@@ -224,7 +224,7 @@ def test_the_tests_ignore_the_settings_of_the_shell(
         "PGPASSWORD": "wrong",
         "PGUSER": "nobody",
     }
-    done = run_tests(folder, "", **shell)
+    done = run_tests(folder, "", cwd=None, **shell)
     assert done.returncode == 0, done.stdout
     assert not mine.exists()
 
@@ -258,8 +258,8 @@ def test_continuous_integration_finds_conflict_markers(
     answers = {"project_name": "hello", "extras": ["github", "gitlab"]}
     folder = project_of(copie.copy(answers, template))
     if markers:
-        with (folder / "README.md").open("a") as file:
-            file.write("<<<<<<< before updating\nmine\n=======\n>>>>>>> after updating\n")
+        with (folder / "README.md").open("a") as readme:
+            readme.write("<<<<<<< before updating\nmine\n=======\n>>>>>>> after updating\n")
     files = (folder / ".github/workflows/ci.yml", folder / ".gitlab-ci.yml")
     for file in files:
         [line] = [line for line in file.read_text().splitlines() if "grep -rnE" in line]

@@ -27,14 +27,28 @@ PROJECTS = {
 }
 # A reply to nowhere, which a file of SQLite takes; and what tests would find of each other.
 MUTATION = """
-def test_a_reply_to_nowhere(execute):
-    execute("CREATE TABLE replies (message_id INTEGER REFERENCES messages)")
-    execute("INSERT INTO replies VALUES (7)")
+import sqlalchemy as sa
 
 
-def test_the_database_is_empty(execute):
-    assert execute("SELECT to_regclass('replies')") == [None]
-    assert execute("SHOW transaction_isolation") == ["{}"]
+def execute(transact, statement):
+    rows = []
+
+    def work(connection):
+        result = connection.execute(sa.text(statement))
+        rows.extend(result.scalars() if result.returns_rows else ())
+
+    transact(work)
+    return rows
+
+
+def test_a_reply_to_nowhere(transact):
+    execute(transact, "CREATE TABLE replies (message_id INTEGER REFERENCES messages)")
+    execute(transact, "INSERT INTO replies VALUES (7)")
+
+
+def test_the_database_is_empty(transact):
+    assert execute(transact, "SELECT to_regclass('replies')") == [None]
+    assert execute(transact, "SHOW transaction_isolation") == ["{}"]
 """
 ENDINGS = {
     "normal": "",

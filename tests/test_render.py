@@ -63,6 +63,7 @@ OWNED = {
     "orm": {f"src/{PACKAGE}/models.py", "tests/test_models.py"},
     "plain": set(),
     "flask": {
+        ".flaskenv",
         f"src/{PACKAGE}/db/protection.py",
         f"src/{PACKAGE}/static/style.css",
         f"src/{PACKAGE}/templates/base.html",

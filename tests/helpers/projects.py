@@ -19,12 +19,14 @@ PYTHON = {
 }
 
 
-# The first is run by other tests, from outside; Ctrl-C is sent by test_faults.
+# Other tests run the first from outside, send Ctrl-C (test_faults) and interrupt a wait for a lock
+# (test_migrations).
 COVERAGE = """\
 [report]
 exclude_also =
     if __name__ == "__main__":
     except KeyboardInterrupt:
+    raise CommandError
 """
 
 

@@ -16,8 +16,11 @@ report: list[tuple[int, str]] = []
 for url in json.load(sys.stdin):
     os.environ["DATABASE_URL"] = url
     with io.StringIO() as said, redirect_stdout(said), redirect_stderr(said):
+        code = 0
         try:
-            code: int = command.main()
+            command.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
         except Exception:  # noqa: BLE001  # whatever it is
             traceback.print_exc()
             code = -1

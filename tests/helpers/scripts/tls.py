@@ -23,7 +23,7 @@ ENCRYPTED = {
     "mysql": "SHOW STATUS LIKE 'Ssl_cipher'",
 }
 package = sys.argv.pop()
-database_url = importlib.import_module(f"{package}.settings").database_url
+database_url = importlib.import_module(f"{package}.db.url").database_url
 make_engine = importlib.import_module(f"{package}.db").make_engine
 warnings.simplefilter("ignore")
 
