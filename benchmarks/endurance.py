@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1] / "tests"
-FILES = [TESTS / f"test_{name}.py" for name in ("load", "outages", "faults", "leaks", "hostile")]
+LONG = [TESTS / "long" / f"test_{name}.py" for name in ("load", "outages", "faults", "leaks")]
+FILES = [*LONG, TESTS / "run" / "test_hostile.py"]
 
 
 def main() -> int:

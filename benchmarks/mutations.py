@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 SOURCES = "template/src"
-FIRST = ("tests/test_render.py", "tests/test_run.py")
+FIRST = ("tests/render/test_render.py", "tests/run/test_run.py")
 STAGES = (*((path,) for path in FIRST), ("tests", *(f"--ignore={path}" for path in FIRST)))
 PYTEST = ("-m", "pytest", "--quiet", "--exitfirst", "-pno:cacheprovider", "--no-header")
 NO_STATEMENT = (

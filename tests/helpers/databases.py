@@ -13,9 +13,8 @@ import pytest
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.exc import OperationalError
 
-from helpers.modes import REQUIRE_ALL
+from helpers.modes import REQUIRE_ALL, missing
 from helpers.processes import UV, run
-from helpers.skips import missing
 from helpers.template import ROOT
 from helpers.variants import DRIVERS, EMBEDDED, FILES
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.skips import missing
+from helpers.modes import missing
 
 
 def unprivileged() -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from helpers.connections import outside
+from helpers.modes import missing
 from helpers.private_servers import PrivateServer, hand_over, server_folder
 from helpers.processes import free_port, server_program
-from helpers.skips import missing
 
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera-4/libgalera_smm.so")
 SECONDS = 60

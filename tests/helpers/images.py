@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 import yaml
 
+from helpers.modes import missing
 from helpers.processes import UV, run
-from helpers.skips import missing
 
 HELP = (
     "No image can be built here: Docker does not answer, and without it this needs root and, on "

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uv
 
-from helpers.skips import missing
+from helpers.modes import missing
 
 UV = uv.find_uv_bin()
 

@@ -1,10 +1,10 @@
 """A rendered project's own programs: in an environment of its own, or with the tests' Python."""
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from helpers.processes import UV, run
@@ -31,18 +31,33 @@ exclude_also =
 
 
 def lend_bytecode(environment: Path) -> None:
-    """Give an environment what the tests' own has compiled of the same files.
+    """Give an environment what the tests' own has compiled of the same releases.
 
     To compile SQLAlchemy and pytest anew takes each environment a second. Python compares the time
-    and the size of each source, and does it all the same where they differ.
+    of each source with the one in its bytecode: uv may have fetched the release at another time.
     """
     own = Path(sysconfig.get_path("purelib"))
     for site in environment.glob("[Ll]ib/**/site-packages"):
-        for package in site.iterdir():
-            for compiled in (own / package.name).rglob("__pycache__"):
-                borrowed = site / compiled.relative_to(own)
-                if borrowed.parent.is_dir() and not borrowed.exists():
-                    shutil.copytree(compiled, borrowed, copy_function=shutil.copy)
+        for release in site.glob("*.dist-info"):
+            record, lent = own / release.name / "RECORD", release / "lent"
+            if lent.exists() or not record.exists():
+                continue
+            for line in record.read_text("utf-8").splitlines():
+                source = own / line.partition(",")[0]
+                compiled = Path(cache_from_source(source))
+                if source.suffix == ".py" and compiled.exists():
+                    lend(compiled, site / source.relative_to(own))
+            lent.touch()
+
+
+def lend(compiled: Path, source: Path) -> None:
+    """Give a source bytecode of the same text, with the source's own time in it."""
+    borrowed = Path(cache_from_source(source))
+    if source.exists() and not borrowed.exists():
+        code = compiled.read_bytes()
+        time = int(source.stat().st_mtime).to_bytes(4, "little")
+        borrowed.parent.mkdir(exist_ok=True)
+        borrowed.write_bytes(code[:8] + time + code[12:])
 
 
 class Project:
@@ -116,3 +131,13 @@ def run_tests(
         check=False,
         start_new_session=True,
     )
+
+
+def alembic(framework: str, command: str, *arguments: str) -> tuple[str, ...]:
+    """Return a command as users of Alembic or of Flask-Migrate type it."""
+    if framework == "flask":
+        name = {"revision": "migrate"}.get(command, command)
+        target = {"downgrade": ["base"]}
+        return "flask", "--app", PACKAGE, "db", name, *target.get(command, []), *arguments
+    target = {"upgrade": ["head"], "downgrade": ["base"], "revision": ["--autogenerate"]}
+    return "alembic", command, *target.get(command, []), *arguments

@@ -4,6 +4,8 @@ A new choice, database or driver there is tested without touching a test.
 """
 
 import re
+import shutil
+import sys
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import yaml
 from jinja2 import Template
 
-from helpers.modes import ALL
+from helpers.modes import ALL, missing
 from helpers.template import ROOT
 
 PROJECT_NAME = "Hello World"
@@ -105,6 +107,15 @@ class Variant:
     def backend(self) -> str:
         """The database: sqlite, postgresql, mysql, mariadb, ..."""
         return self.drivername.partition("+")[0]
+
+
+def require_system_packages(variant: Variant) -> None:
+    """Skip a driver that is built on this machine where what it needs is missing."""
+    if variant.backend == "clickhousedb" and sys.platform == "win32":
+        missing("chDB, ClickHouse in a process, does not run on Windows.")
+    needed = variant.row.get("system", {}).get("Debian or Ubuntu", "")
+    if "libmariadb-dev" in needed and shutil.which("mariadb_config") is None:
+        missing(f"{variant.drivername} needs libmariadb-dev and a compiler.")
 
 
 def room(variant: Variant) -> tuple[Any, ...]:

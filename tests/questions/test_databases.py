@@ -15,9 +15,9 @@ from pytest_copie.plugin import Copie
 from sqlalchemy import dialects
 
 from helpers.connections import SECRET
+from helpers.modes import missing
 from helpers.projects import Project
 from helpers.rendering import project_of
-from helpers.skips import missing, require_system_packages
 from helpers.template import ROOT
 from helpers.variants import (
     BARE,
@@ -31,6 +31,7 @@ from helpers.variants import (
     VARIANTS,
     Variant,
     options_not_taken,
+    require_system_packages,
 )
 
 # How the table is made and a message added and read, as SQL of the database.

@@ -17,8 +17,7 @@ from copier.errors import UnsafeTemplateError
 from helpers.answers import FAMILIES, SETS
 from helpers.files import replace, tree
 from helpers.git import BRANCH, commit_all, git, release, track
-from helpers.modes import ALL
-from helpers.skips import missing
+from helpers.modes import ALL, missing, sample
 from helpers.template import ROOT, copy_template
 from helpers.updates import copy, run_copier, update
 from helpers.variants import PACKAGE, QUESTIONS
@@ -98,7 +97,7 @@ def made_with(version: str, name: str, history: Path, folder: Path) -> Path:
         pytest.skip("This release does not know the database: no project has these answers.")
 
 
-@pytest.mark.parametrize(("name", "version"), steps())
+@pytest.mark.parametrize(("name", "version"), sample(steps(), 2))
 def test_a_release_is_updated_to_what_a_copy_gives(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
@@ -110,7 +109,7 @@ def test_a_release_is_updated_to_what_a_copy_gives(
     assert tree(folder) == tree(expected)
 
 
-@pytest.mark.parametrize(("name", "version"), steps())
+@pytest.mark.parametrize(("name", "version"), sample(steps(), 5))
 def test_a_release_is_updated_with_the_edits_kept(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
@@ -133,7 +132,9 @@ def test_a_release_is_updated_with_the_edits_kept(
 MOVED = {"errors.py": "db/errors.py", "settings.py": "db/url.py", "db.py": "db/__init__.py"}
 
 
-@pytest.mark.parametrize(("name", "version"), [step for step in steps() if is_moved(step[1])])
+@pytest.mark.parametrize(
+    ("name", "version"), sample([step for step in steps() if is_moved(step[1])], 5)
+)
 def test_an_edit_in_a_file_that_has_moved_comes_back_as_a_conflict(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:

@@ -18,9 +18,9 @@ from helpers.answers import SETS, WITH_EXTRAS
 from helpers.databases import NewDatabase
 from helpers.files import check_form, files, tree
 from helpers.git import BRANCH, IDENTITY, commit_all, git, track
-from helpers.migrations import alembic
-from helpers.modes import ALL
+from helpers.modes import ALL, sample
 from helpers.processes import UV, run
+from helpers.projects import alembic
 from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.updates import copy, update
@@ -463,7 +463,7 @@ def test_a_project_with_extras_is_typed_and_runs(
         assert "skipped" not in said
 
 
-@pytest.mark.parametrize("variant", WITH_EXTRAS)
+@pytest.mark.parametrize("variant", sample(WITH_EXTRAS, 2))
 def test_an_extra_is_switched_on_and_off(
     variant: str,
     repository: Path,
@@ -519,6 +519,7 @@ def test_what_the_workflows_run_passes(
 
 
 @SHELL
+@pytest.mark.long
 def test_pre_commit_checks_a_commit_with_the_tools_of_the_project(
     check_out: Callable[..., Checkout], tmp_path: Path
 ) -> None:

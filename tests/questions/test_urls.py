@@ -17,11 +17,9 @@ from sqlalchemy import make_url
 from helpers.connections import SECRET
 from helpers.private_servers import PrivateServer, private_server
 from helpers.processes import free_port, run
-from helpers.questions import check_values, refusal
-from helpers.rendering import Render
+from helpers.rendering import Render, check_values, refusal
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite, Site
-from helpers.skips import require_system_packages
 from helpers.variants import (
     BARE,
     DATABASES,
@@ -33,6 +31,7 @@ from helpers.variants import (
     REFUSED,
     Variant,
     options_not_taken,
+    require_system_packages,
     sample_url,
 )
 

@@ -68,9 +68,12 @@ def test_use_levels_off(api: str, drivername: str, sites: Sites, tmp_path: Path)
         before = Use.of(service, url)
         visit_all(service, REQUESTS)
         after = Use.of(service, url)
-    print(f"{api} {drivername}: {before} {after}")
-    # A new thread or connection takes about one megabyte, once.
-    assert after.memory - before.memory < 4000, (before, after)
-    assert after.files - before.files < 20, (before, after)
+    seen = f"{api} {drivername}, after 500 requests and {REQUESTS} more: {before}, {after}"
+    print(seen)
+    # A new thread or connection takes about one megabyte, once. On a busy machine, a pool opens
+    # some of its connections after the first 500 requests.
+    opened = max(0, after.sessions - before.sessions)
+    assert after.memory - before.memory < 4000 + 1000 * opened, seen
+    assert after.files - before.files < 20, seen
     # Two workers, each with the five connections of its pool.
-    assert after.sessions <= 10, (before, after)
+    assert after.sessions <= 10, seen

@@ -11,6 +11,7 @@ from pytest_copie.plugin import Copie
 from sqlalchemy import create_engine
 
 from helpers.databases import NewDatabase
+from helpers.modes import sample
 from helpers.projects import PYTHON, run_python
 from helpers.rendering import project_of
 from helpers.variants import APIS, DRIVERS, FRAMEWORKS, PACKAGE, Variant
@@ -67,10 +68,14 @@ def made(api: str, framework: str, *extras: str) -> Variant:
 
 @pytest.mark.parametrize(
     "variant",
-    [
-        made(api, framework, *extras)
-        for api, framework, extras in product(APIS, FRAMEWORKS, [(), ("migrations",)])
-    ],
+    # Every third is each API and framework, with migrations and without.
+    sample(
+        [
+            made(api, framework, *extras)
+            for api, framework, extras in product(APIS, FRAMEWORKS, [(), ("migrations",)])
+        ],
+        every=3,
+    ),
     ids=str,
 )
 def test_a_project_that_makes_its_ids_runs_and_passes_its_tests(
@@ -84,6 +89,7 @@ def test_a_project_that_makes_its_ids_runs_and_passes_its_tests(
     run_python(folder, "-m", "pytest", "--quiet", "-p", "no:cacheprovider")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("api", APIS)
 def test_many_processes_at_once_make_no_id_twice_and_keep_the_order(
     api: str, copie: Copie, template: Path, new_database: NewDatabase

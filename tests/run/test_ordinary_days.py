@@ -12,9 +12,8 @@ from helpers.connections import outside
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import BRANCH, track
-from helpers.migrations import alembic
 from helpers.processes import run
-from helpers.projects import PYTHON, run_python, run_tests
+from helpers.projects import PYTHON, alembic, run_python, run_tests
 from helpers.rendering import project_of
 from helpers.updates import copy, run_copier
 from helpers.variants import PACKAGE, sample_url

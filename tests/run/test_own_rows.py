@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from helpers.connections import SECRET, outside
 from helpers.databases import NewDatabase
 from helpers.files import replace
+from helpers.modes import sample
 from helpers.private_servers import private_server
 from helpers.processes import free_port
 from helpers.projects import run_tests
@@ -22,15 +24,16 @@ from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
 
 # The blocking driver that looks into the databases of others.
 NEAR = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
+# Every second is in every run: each database, Core and the ORM, plain, asyncio and Flask.
 PROJECTS = [
-    (("orm", "plain", "sqlite"), False),
     (("core", "flask", "sqlite"), True),
+    (("orm", "plain", "sqlite"), False),
     (("orm", "plain", "sqlite+aiosqlite"), False),
     (("core", "plain", "postgresql+psycopg"), True),
     (("orm", "flask", "postgresql+psycopg"), False),
     (("core", "plain", "postgresql+asyncpg"), False),
-    (("orm", "plain", "postgresql+psycopg_async"), True),
     (("core", "plain", "mysql+pymysql"), False),
+    (("orm", "plain", "postgresql+psycopg_async"), True),
 ]
 # How the server's own database is named in another way.
 ALIASES: dict[str, Callable[[URL], URL]] = {
@@ -140,7 +143,7 @@ def database(new_database: NewDatabase, tmp_path: Path) -> NewDatabase:
     return database
 
 
-@pytest.mark.parametrize(("project", "migrations"), PROJECTS)
+@pytest.mark.parametrize(("project", "migrations"), sample(PROJECTS, 2))
 def test_tables_are_refused_and_kept_and_what_is_left_clean_is_taken(
     make: Make, database: NewDatabase, project: tuple[str, str, str], *, migrations: bool
 ) -> None:
@@ -205,8 +208,15 @@ def test_one_database_is_not_shared_by_workers(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("place", [".", "tests", "src", "..", "nested"])
-@pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true"])
+@pytest.mark.parametrize(
+    ("form", "place"),
+    sample(
+        product(
+            ["sqlite:///{}", "sqlite:///file:{}?uri=true"], [".", "tests", "src", "..", "nested"]
+        ),
+        every=2,
+    ),
+)
 def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
     make: Make, tmp_path: Path, form: str, place: str
 ) -> None:
@@ -228,7 +238,7 @@ def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
 
 
 @pytest.mark.parametrize(
-    "drivername", ["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql"]
+    "drivername", sample(["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql"], 2)
 )
 def test_a_server_that_is_down_or_refuses_is_one_line_and_no_traceback_shows_the_password(
     make: Make, drivername: str
@@ -280,14 +290,19 @@ def test_a_reply_to_no_message_is_refused(transact):
 
 
 @pytest.mark.parametrize(
-    ("framework", "drivername"),
-    [
-        ("flask", "postgresql+psycopg"),
-        ("plain", "postgresql+asyncpg"),
-        ("flask", "mysql+pymysql"),
-    ],
+    ("stand_in", "framework", "drivername"),
+    sample(
+        [
+            (False, "flask", "postgresql+psycopg"),
+            (True, "flask", "postgresql+psycopg"),
+            (True, "plain", "postgresql+asyncpg"),
+            (False, "plain", "postgresql+asyncpg"),
+            (False, "flask", "mysql+pymysql"),
+            (True, "flask", "mysql+pymysql"),
+        ],
+        every=2,
+    ),
 )
-@pytest.mark.parametrize("stand_in", [False, True])
 def test_the_tests_pass_when_another_table_points_to_the_first(
     make: Make, database: NewDatabase, framework: str, drivername: str, *, stand_in: bool
 ) -> None:

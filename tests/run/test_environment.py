@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_copie.plugin import Copie
 
+from helpers.modes import sample
 from helpers.processes import run
 from helpers.projects import PYTHON
 from helpers.rendering import project_of
@@ -30,7 +31,7 @@ SERVE = (
 TEST = f"{SETTINGS}\n\nFILE = database_url().database\n\n\ndef test_where():\n    print(FILE)\n"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sample(KINDS, 2))
 def test_everything_uses_the_same_database_from_everywhere(
     kind: str, copie: Copie, template: Path
 ) -> None:

@@ -11,9 +11,9 @@ import pytest
 from pytest_copie.plugin import Copie
 
 from helpers.git import IDENTITY, track
+from helpers.modes import missing
 from helpers.processes import run
 from helpers.rendering import project_of
-from helpers.skips import missing
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="The commands are for a POSIX shell.")

@@ -11,17 +11,19 @@ from threading import Event
 import pytest
 from sqlalchemy import URL
 
-from helpers.availability import (
-    check_command_fails,
-    check_unavailable,
-    check_works,
-    wait_until_it_works,
-)
 from helpers.client import Reply
 from helpers.connections import SECRET, kill_sessions, outside, sessions, stored
 from helpers.modes import LONG
 from helpers.private_servers import private_server
-from helpers.sites import MakeSite, Service, command_lines
+from helpers.sites import (
+    MakeSite,
+    Service,
+    check_command_fails,
+    check_unavailable,
+    check_works,
+    command_lines,
+    wait_until_it_works,
+)
 from helpers.variants import APIS, COMMON_DRIVERS
 
 CLIENTS = 2

@@ -14,14 +14,13 @@ from typing import Any, Self
 import pytest
 from sqlalchemy import URL
 
-from helpers.availability import check_works, wait_until_it_works
 from helpers.connections import outside, stored
 from helpers.databases import NewDatabase
 from helpers.galera import Node, galera_cluster
 from helpers.private_servers import PrivateServer, hand_over, private_server
 from helpers.processes import server_program
 from helpers.scripts import SCRIPTS
-from helpers.sites import MakeSite, Site
+from helpers.sites import MakeSite, Site, check_works, wait_until_it_works
 from helpers.variants import APIS, FRAMEWORKS
 
 SERIALIZABLE = {"options": "-c default_transaction_isolation=serializable"}

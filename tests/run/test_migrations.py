@@ -16,15 +16,22 @@ from helpers.connections import SECRET
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import BRANCH, commit_all, track
-from helpers.migrations import alembic
-from helpers.modes import ALL
+from helpers.modes import ALL, sample
 from helpers.processes import free_port, run
-from helpers.projects import COVERAGE, PYTHON, Project, run_tests
+from helpers.projects import COVERAGE, PYTHON, Project, alembic, run_tests
 from helpers.rendering import Render, project_of
-from helpers.skips import require_system_packages
 from helpers.template import ROOT
 from helpers.updates import copy, update
-from helpers.variants import BARE, DISTRIBUTION, DRIVERS, PACKAGE, PROJECT_NAME, Variant, sample_url
+from helpers.variants import (
+    BARE,
+    DISTRIBUTION,
+    DRIVERS,
+    PACKAGE,
+    PROJECT_NAME,
+    Variant,
+    require_system_packages,
+    sample_url,
+)
 
 EXTRAS = ("migrations",)
 BEHIND = ": The tables are not up to date. In the project, run: "
@@ -136,7 +143,7 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize("variant", [*LIVES, *(MORE_LIVES if ALL else [])], ids=str)
+@pytest.mark.parametrize("variant", sample([*LIVES, *(MORE_LIVES if ALL else [])], 2), ids=str)
 def test_a_life_of_migrations(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -201,7 +208,7 @@ def test_a_life_of_migrations(
     assert f"Current revision(s) for {url.drivername}://" in said
 
 
-@pytest.mark.parametrize("variant", UNANSWERED, ids=str)
+@pytest.mark.parametrize("variant", sample(UNANSWERED, 2), ids=str)
 def test_a_server_that_does_not_answer_is_said_without_the_password(
     variant: Variant, copie: Copie, template: Path
 ) -> None:
@@ -218,7 +225,7 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("variant", INSTALLED, ids=str)
+@pytest.mark.parametrize("variant", sample(INSTALLED, 2), ids=str)
 def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path
 ) -> None:
@@ -244,7 +251,7 @@ def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
 
 
 # One of them also without its server.
-@pytest.mark.parametrize("variant", LIVES[1:], ids=str)
+@pytest.mark.parametrize("variant", sample(LIVES[:0:-1], 3), ids=str)
 def test_the_tests_of_a_project_with_migrations_pass(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -301,7 +308,7 @@ def wait_for_lock(process: subprocess.Popen[str]) -> None:
     pytest.fail("".join(said))
 
 
-@pytest.mark.parametrize("variant", [LIVES[0], *LIVES[2:]], ids=str)
+@pytest.mark.parametrize("variant", sample([LIVES[0], *LIVES[2:]], 3), ids=str)
 def test_a_process_that_waits_for_another_says_so_and_goes_on_after_it(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -344,7 +351,7 @@ def test_nothing_is_migrated_when_the_wait_for_the_lock_is_interrupted(
     assert columns(folder, url) == {}
 
 
-@pytest.mark.parametrize("variant", LIVES[1::2], ids=str)
+@pytest.mark.parametrize("variant", sample(LIVES[3::-2], 2), ids=str)
 def test_a_release_that_is_rolled_back_starts_on_what_the_later_one_migrated(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -404,7 +411,7 @@ def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
     end(python(folder, url, *alembic("plain", "check")))
 
 
-@pytest.mark.parametrize("variant", LIVES[:4:3] + LIVES[1:2], ids=str)
+@pytest.mark.parametrize("variant", sample(LIVES[:4:3] + LIVES[1:2], 3), ids=str)
 @pytest.mark.parametrize("extras", [(), EXTRAS], ids=["without", "with"])
 def test_a_model_in_a_module_of_its_own_is_seen(
     variant: Variant,
@@ -431,7 +438,7 @@ def test_a_model_in_a_module_of_its_own_is_seen(
     assert columns(folder, url)["authors"] == {"id", "name"}
 
 
-@pytest.mark.parametrize("variant", LIVES[:4:3], ids=str)
+@pytest.mark.parametrize("variant", sample(LIVES[:4:3], 2), ids=str)
 def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:

@@ -19,8 +19,7 @@ from helpers.connections import SECRET
 from helpers.private_servers import PrivateServer, private_server
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite
-from helpers.skips import require_system_packages
-from helpers.variants import EVERY, Variant
+from helpers.variants import EVERY, Variant, require_system_packages
 
 TABLE: dict[str, dict[str, str | dict[str, str]]] = yaml.safe_load(
     Path(__file__).with_name("tls.yml").read_text("utf-8")
@@ -141,6 +140,7 @@ def test_a_demand_is_met_or_refused(
     assert wrong == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", RUN, ids=str)
 def test_no_other_spelling_connects_with_less_than_it_demands(
     variant: Variant,

@@ -15,13 +15,20 @@ import pytest
 from sqlalchemy import URL
 
 from helpers.connections import SECRET, outside
-from helpers.modes import ALL
+from helpers.modes import ALL, sample
 from helpers.private_servers import PrivateServer, private_server
 from helpers.processes import free_port
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite, Site, Sites
-from helpers.skips import require_system_packages
-from helpers.variants import APIS, COMMON_DRIVERS, DISTRIBUTION, VARIANTS, Variant, room
+from helpers.variants import (
+    APIS,
+    COMMON_DRIVERS,
+    DISTRIBUTION,
+    VARIANTS,
+    Variant,
+    require_system_packages,
+    room,
+)
 
 FAILURES = SCRIPTS / "failures.py"
 NEAR = {
@@ -48,7 +55,7 @@ def cover(variants: list[Variant]) -> list[Variant]:
     return picked
 
 
-@pytest.fixture(params=SERVED if ALL else cover(SERVED), ids=str)
+@pytest.fixture(params=SERVED if ALL else sample(cover(SERVED), 3), ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     """A variant whose database may want a password."""
     value: Variant = request.param

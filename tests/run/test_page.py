@@ -12,8 +12,8 @@ import html5lib
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from helpers.modes import missing
 from helpers.sites import Service, Sites
-from helpers.skips import missing
 from helpers.template import ROOT
 from helpers.variants import APIS
 

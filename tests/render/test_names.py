@@ -12,6 +12,7 @@ from pytest_copie.plugin import Copie
 
 from helpers.answers import SERIALIZABLE, Answers
 from helpers.files import files
+from helpers.modes import sample
 from helpers.processes import UV, run
 from helpers.projects import Project
 from helpers.rendering import project_of
@@ -79,8 +80,7 @@ def versions(projects: list[Path]) -> dict[str, list[str]]:
     return {path: list(texts.values()) for path, texts in found.items()}
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(("api", "framework"), sample(product(APIS, FRAMEWORKS), 3))
 def test_a_name_of_any_length_leaves_every_project_clean(
     copie: Copie, template: Path, tmp_path: Path, api: str, framework: str
 ) -> None:
@@ -106,9 +106,10 @@ def test_a_name_of_any_length_leaves_every_project_clean(
     run(ruff, "check", "--no-cache", "--output-format=concise", cwd=tmp_path / "named")
 
 
-@pytest.mark.parametrize("name", [names(1)[0], names(LONGEST_NAME)[1]])
-@pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    ("api", "framework", "name"),
+    sample(product(APIS, FRAMEWORKS, [names(1)[0], names(LONGEST_NAME)[1]]), 3),
+)
 def test_a_name_changes_nothing_but_where_it_stands(
     copie: Copie, template: Path, api: str, framework: str, name: str
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_first_word_that_a_docstring_must_not_have_is_none_there(
     run(Path(sys.executable).with_name("ruff"), "check", "--no-cache", cwd=project)
 
 
+@pytest.mark.long
 def test_a_package_that_is_called_as_a_builtin_is_typed(
     copie: Copie, template: Path, tmp_path: Path
 ) -> None:

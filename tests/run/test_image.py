@@ -17,10 +17,10 @@ from helpers.client import Client
 from helpers.connections import stored
 from helpers.databases import NewDatabase
 from helpers.images import Container, Engine, Image, build
+from helpers.modes import missing
 from helpers.private_servers import private_firebird
 from helpers.processes import UV, free_port, run
 from helpers.rendering import project_of
-from helpers.skips import missing
 from helpers.variants import EVERY, FILES, PACKAGE, Variant
 
 pytestmark = pytest.mark.image

@@ -11,9 +11,8 @@ from pytest_copie.plugin import Copie
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import track
-from helpers.migrations import alembic
 from helpers.processes import run
-from helpers.projects import run_python, run_tests
+from helpers.projects import alembic, run_python, run_tests
 from helpers.rendering import project_of
 from helpers.variants import DRIVERS, PACKAGE, Variant
 

@@ -282,6 +282,7 @@ def test_mypy_finds_nothing_in_any_variant(everything: Path, tmp_path: Path) -> 
     assert int(checked[1]) == len(list(tmp_path.glob("project_*/**/*.py")))
 
 
+@pytest.mark.long
 def test_pyright_finds_nothing_in_any_room(everything: Path) -> None:
     rooms = {
         # Migrations have rooms of their own, which are all among what is rendered.

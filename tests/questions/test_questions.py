@@ -21,8 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from helpers.files import files
 from helpers.processes import run
-from helpers.questions import SENTENCE, check_values, refusal
-from helpers.rendering import Render, project_of
+from helpers.rendering import SENTENCE, Render, check_values, project_of, refusal
 from helpers.variants import BARE, DRIVERS, QUESTIONS, REFUSED, sample_url
 
 BAD_NAMES = {

@@ -12,17 +12,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from helpers.availability import (
-    check_command_fails,
-    check_unavailable,
-    check_works,
-    wait_until_it_works,
-)
 from helpers.client import Client, Reply
 from helpers.connections import SECRET, outside, sessions, stored
 from helpers.faults import Disk, unprivileged
 from helpers.processes import wait_for_text
-from helpers.sites import MakeSite, Service, Sites, processes
+from helpers.sites import (
+    MakeSite,
+    Service,
+    Sites,
+    check_command_fails,
+    check_unavailable,
+    check_works,
+    processes,
+    wait_until_it_works,
+)
 from helpers.variants import APIS, COMMON_DRIVERS
 
 SERVERS = [name for name in COMMON_DRIVERS if not name.startswith("sqlite")]
