@@ -6,9 +6,9 @@
 
 Usage: uv run benchmarks/getting.py [--quick] [--runs N] [--peers FOLDER]
 
-It takes some minutes, and shows what is measured in docs/performance.md. --quick runs everything
-once, and changes nothing. uv's cache is warm after the first run. FOLDER has clones of other
-templates under the names that PEERS has; what is not there is left out.
+It takes some minutes, and writes the results into docs/maintain/performance.md. --quick runs
+everything once, and changes nothing. uv's cache is warm after the first run. FOLDER has clones of
+other templates under the names in PEERS. A missing one is omitted.
 """
 
 import argparse

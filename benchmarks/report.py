@@ -1,4 +1,4 @@
-"""What the benchmarks show: tables here and in docs/performance.md, pictures beside it."""
+"""Show the results of the benchmarks: tables in docs/maintain/performance.md, and pictures."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+PAGE = Path(__file__).parents[1] / "docs" / "maintain" / "performance.md"
 RESULTS = PAGE.with_suffix("")
 
 
@@ -19,7 +19,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def draw_table(table: dict[str, Any]) -> str:
-    """Return a table with the ratio of each row to the first, and to those of its reach."""
+    """Return a table with the ratio of each row to the first, and to those of its target."""
     values = {row["what"]: row["values"] for row in table["rows"]}
 
     def ratio(what: str, other: str) -> float:
@@ -28,7 +28,7 @@ def draw_table(table: dict[str, Any]) -> str:
 
     first = table["rows"][0]["what"]
     lines = [
-        "| what | median | lowest to highest | memory | ratio | reach |",
+        "| what | median | lowest to highest | memory | ratio | target |",
         "|---|---|---|---|---|---|",
     ]
     for row in table["rows"]:
@@ -39,7 +39,7 @@ def draw_table(table: dict[str, Any]) -> str:
             found = ratio(what, other)
             met = found <= bound if sign == "≤" else found >= bound
             of = "" if other == first else f" of {other} ({found:.2f}×)"
-            reaches.append(f"{sign} {bound}×{of}: {'met' if met else '**missed**'}")
+            reaches.append(f"{sign} {bound}×{of}: {'reached' if met else '**missed**'}")
         lines.append(
             f"| {what} | {quantity(median(row['values']), unit)} "
             f"| {quantity(low, unit)} to {quantity(high, unit)} | {row['megabytes']:,} MB "

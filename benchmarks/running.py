@@ -6,8 +6,8 @@
 
 Usage: uv run benchmarks/running.py [--quick] [--runs N] [--postgresql URL]
 
-It takes about half an hour, and shows what is measured in docs/performance.md. --quick looks
-in a few minutes whether everything works, and changes nothing. The user of the PostgreSQL
+It takes about half an hour, and writes the results into docs/maintain/performance.md. --quick
+checks in a few minutes whether everything works, and changes nothing. The user of the PostgreSQL
 server must be able to create databases.
 """
 

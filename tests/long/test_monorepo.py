@@ -1,4 +1,4 @@
-"""A project below the root of a repository, with what docs/monorepo.md writes at the root."""
+"""A project below the root of a repository, with what docs/start.md writes at the root."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from helpers.updates import copy, update
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="The commands are a POSIX shell's.")
 
-PAGE = (ROOT / "docs/monorepo.md").read_text("utf-8")
+PAGE = (ROOT / "docs/start.md").read_text("utf-8")
 FOLDER = "services/hello"
 ANSWERS = {"project_name": "Hello", "extras": ["github", "gitlab", "pre-commit"]}
 TOOLS = Path(sys.executable).parent
@@ -27,7 +27,7 @@ TOOLS = Path(sys.executable).parent
 
 def fence(section: str, language: str) -> str:
     """Return the one fence of a language in a section."""
-    part = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    part = PAGE.partition(f"\n### {section}\n")[2].partition("\n##")[0]
     found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
     assert len(found) == 1
     return found[0]

@@ -1,4 +1,4 @@
-"""The move from SQLite to a server, as docs/deploying.md has it, in projects with many tables.
+"""The move from SQLite to a server, as docs/move.md has it, in projects with many tables.
 
 What each type keeps is in test_move_exactly.py.
 """
@@ -29,8 +29,8 @@ from helpers.template import ROOT
 from helpers.updates import copy, run_copier
 from helpers.variants import sample_url
 
-PAGE = (ROOT / "docs/deploying.md").read_text("utf-8")
-[SECTION] = re.findall(r"^## From SQLite to a server\n(.*?)^###? ", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = (ROOT / "docs/move.md").read_text("utf-8")
+SECTION = PAGE.partition("\n## ")[0]
 CREATE, UPDATE, MOVE = re.findall(r"^\$ (.+)$", SECTION, re.MULTILINE)
 COMMAND = shlex.split(MOVE.replace("~/copier-sqlalchemy", ROOT.as_posix()))[3:]
 [UPGRADE] = re.findall(r"`uv run (alembic .+?)`", SECTION)

@@ -19,8 +19,8 @@ from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.variants import PACKAGE, PROJECT_NAME
 
-SECTION = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
-SECTION = SECTION.split("### A pooler in between")[1].split("\n## ")[0]
+SECTION = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+SECTION = SECTION.split("## A pooler in between")[1].split("\n## ")[0]
 SNIPPETS = re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)
 LINES = dict(zip(["postgresql+psycopg", "postgresql+asyncpg"], SNIPPETS, strict=True))
 [(NAME, OPTIONS)] = re.findall(r"\$ export (\w+)='(.+)'", SECTION)

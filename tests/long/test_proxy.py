@@ -1,4 +1,4 @@
-"""The page behind nginx, which ends TLS, with the configuration of docs/deploying.md."""
+"""The page behind nginx, which ends TLS, with the configuration of docs/deploy.md."""
 
 import getpass
 import http.client
@@ -23,7 +23,7 @@ from helpers.processes import free_port, server_program, serving
 from helpers.sites import Service, Sites
 from helpers.template import ROOT
 
-PAGE = (ROOT / "docs/deploying.md").read_text("utf-8")
+PAGE = (ROOT / "docs/deploy.md").read_text("utf-8")
 [CONFIGURATION] = re.findall(r"^```nginx\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 [TRUSTED] = re.findall(r"`(FLASK_TRUSTED_HOSTS)='(.+?)'`", PAGE)
 [WAITRESS] = re.findall(r"`(--trusted-proxy=.+?)`", PAGE)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,14 +17,19 @@ from urllib.request import urlopen
 
 import pytest
 from pytest_copie.plugin import Copie
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, inspect, text
 from sqlalchemy.orm import Session
 
 from helpers.databases import NewDatabase
+from helpers.files import replace
+from helpers.git import commit_all, git, release, track
+from helpers.migrations import alembic
 from helpers.processes import free_port, run
-from helpers.projects import Project
+from helpers.projects import PYTHON, Project, run_python, run_tests
 from helpers.rendering import project_of
 from helpers.template import ROOT
+from helpers.updates import copy, update
+from helpers.variants import EXTRAS, PACKAGE, PROJECT_NAME
 
 GENERATED = re.compile(r"<!-- generate .+? -->.*?<!-- end -->", re.DOTALL)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="The documents are for POSIX systems.")
@@ -76,15 +82,15 @@ def test_a_table_of_1_x_has_rows() -> None:
     assert len(TABLE_1_X) == 5
 
 
-def snippet_with(words: str) -> str:
-    """Return the one snippet of deploying.md with the words."""
-    [found] = [part for part in snippets("deploying.md", "python") if words in part]
+def snippet_with(words: str, page: str) -> str:
+    """Return the one snippet of a page with the words."""
+    [found] = [part for part in snippets(page, "python") if words in part]
     return found
 
 
 def test_a_backup_has_every_row_and_a_copy_of_one_file_has_not(tmp_path: Path) -> None:
-    program = snippet_with("sqlite3.connect")
-    shell = re.findall(r'^\$ sqlite3 hello\.db "(.+)"$', text_of("deploying.md"), re.MULTILINE)
+    program = snippet_with("sqlite3.connect", "sqlite.md")
+    shell = re.findall(r'^\$ sqlite3 hello\.db "(.+)"$', text_of("sqlite.md"), re.MULTILINE)
     assert len(shell) == 2
 
     def count(name: str) -> int:
@@ -114,9 +120,9 @@ def test_a_backup_has_every_row_and_a_copy_of_one_file_has_not(tmp_path: Path) -
 
 
 def test_a_serializable_transaction_is_run_again(new_database: NewDatabase) -> None:
-    program = snippet_with("40001")
+    program = snippet_with("40001", "scale.md")
     names: dict[str, Any] = {}
-    exec(compile(program, "deploying.md", "exec"), names)
+    exec(compile(program, "scale.md", "exec"), names)
     engine = create_engine(new_database("postgresql+psycopg"), poolclass=NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE TABLE counter AS SELECT 0 AS value")
@@ -140,7 +146,7 @@ def test_a_serializable_transaction_is_run_again(new_database: NewDatabase) -> N
 @posix
 def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Path) -> None:
     commands = re.findall(
-        r"^\$ uv run ((?:gunicorn|waitress).+)$", text_of("deploying.md"), re.MULTILINE
+        r"^\$ uv run ((?:gunicorn|waitress).+)$", text_of("deploy.md"), re.MULTILINE
     )
     assert len(commands) == 2
     answers = {"project_name": "hello", "framework": "flask"}
@@ -172,8 +178,158 @@ def test_every_server_shows_the_page(copie: Copie, template: Path, tmp_path: Pat
                 server.terminate()
 
 
-def test_the_documents_that_a_project_names_are_there(copie: Copie, template: Path) -> None:
-    folder = project_of(copie.copy({"project_name": "hello", "extras": ["migrations"]}, template))
+@pytest.mark.parametrize(
+    ("url", "more"),
+    [("sqlite:///hello.db", ["sqlite.md", "move.md"]), ("mysql://localhost/hello", ["scale.md"])],
+)
+def test_the_documents_that_a_project_names_are_there(
+    copie: Copie, template: Path, url: str, more: list[str]
+) -> None:
+    answers = {"project_name": "hello", "extras": ["migrations"], "database_url": url}
+    folder = project_of(copie.copy(answers, template))
     named = re.findall(r"^- `(\w+\.md)`: ", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
-    assert named == ["updating.md", "migrations.md", "deploying.md"]
+    assert named == ["update.md", "tables.md", "errors.md", "deploy.md", *more]
     assert all((ROOT / "docs" / name).is_file() for name in named)
+
+
+# Words that readers had to read twice, in the forms that have no plain meaning here.
+PRIVATE_WORDS = re.compile(
+    r"\b(asks? for|at last|begins? again|beside|blocking|brings?|by itself|contenders?|cut off"
+    r"|goes on|go on|half a body|hands? out|is to be|are to be|knows|leaves? \S+ out|left out"
+    r"|mends?|of (?:its|their|your|our) own|other signs|outlives?|passed over|past the pooler"
+    r"|refuse[sd]?|said|says|somebody|speaks?|stand-in|stands? (?:for|in)"
+    r"|takes? (?:back|away|out)|taken (?:back|away|out|for)|truth value|waits? for its turn"
+    r"|wants|whoever|whose|without rights)\b",
+    re.IGNORECASE,
+)
+LONGEST = 25
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a page, where code is one word and a link is its text."""
+    text = re.sub(r"<!-- (\w+) .+? -->.*?<!-- end -->|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    # A table and a heading have no sentences. A list item is a paragraph.
+    text = re.sub(r"^(\||#).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ *([-*]|\d+\.) ", "\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"`[^`]+`|<https?://[^>]+>", "CODE", text)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
+    parts = (part.replace("\n", " ") for part in re.split(r"\n\s*\n", text))
+    found = [sentence for part in parts for sentence in re.split(r"(?<=[.!?])\s+", part.strip())]
+    return [sentence for sentence in found if sentence]
+
+
+def faults(text: str) -> list[str]:
+    """Return the sentences of a page that are too long or use a private word."""
+    return [
+        sentence
+        for sentence in sentences(text)
+        if len(sentence.split()) > LONGEST
+        or (";" in sentence and ":" in sentence)
+        or PRIVATE_WORDS.search(sentence)
+    ]
+
+
+USER_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_short_sentences_in_plain_words(page: Path) -> None:
+    assert faults(page.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("extras", [[], EXTRAS], ids=["none", "all"])
+@pytest.mark.parametrize("framework", ["plain", "flask"])
+def test_the_readme_of_a_project_has_short_sentences_in_plain_words(
+    copie: Copie, template: Path, framework: str, extras: list[str]
+) -> None:
+    answers = {"project_name": "hello", "framework": framework, "extras": extras}
+    readme = project_of(copie.copy(answers, template)) / "README.md"
+    assert faults(readme.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "One colon: two clauses; never both.",
+        "The second also has a server of its own.",
+        " ".join(["Word"] * (LONGEST + 1)) + ".",
+    ],
+)
+def test_a_sentence_that_breaks_a_rule_is_found(sentence: str) -> None:
+    page = f"# Words; and: more\n\n```text\nsays; that: it\n```\n\n- A `says`. {sentence} Short."
+    assert faults(page) == [sentence]
+
+
+OWN_THINGS: list[dict[str, Any]] = [
+    {"framework": "plain", "database_url": "sqlite:///hello.db", "extras": []},
+    {
+        "framework": "flask",
+        "database_url": "postgresql+psycopg://localhost/hello",
+        "extras": ["migrations"],
+    },
+]
+# Only modules, a template and an option of Alembic keep their names.
+KEPT = {"--message", ".messages", f"{PACKAGE}.messages", 'render_template("messages.html",'}
+
+
+@posix
+@pytest.mark.skipif(shutil.which("perl") is None, reason="The command is perl's.")
+@pytest.mark.parametrize("answers", OWN_THINGS, ids=["default", "flask"])
+def test_a_project_stores_something_else_and_still_takes_updates(
+    workshop: Callable[[Path], Path],
+    new_database: NewDatabase,
+    tmp_path: Path,
+    answers: dict[str, Any],
+) -> None:
+    template = workshop(tmp_path / "template")
+    release(template, "1.0.0")
+    replace(template, "template/README.md.jinja", "## Test\n", "## Check\n")
+    models = "template/src/{{ it.package }}/{% if it.orm %}models.py{% endif %}.jinja"
+    replace(template, models, "each mapped to a class", "each with its class")
+    release(template, "1.1.0")
+    answers = answers | {"project_name": PROJECT_NAME}
+    folder = track(copy(template, tmp_path / "project", answers, "1.0.0"))
+    framework, extras = answers["framework"], answers["extras"]
+    drivername = answers["database_url"].partition(":")[0]
+    database = new_database(drivername)
+    if not extras:  # a file in the project's folder
+        database = database.set(database=str(folder / str(database.database)))
+    url = database.render_as_string(hide_password=False)
+
+    def check() -> None:
+        where = ("src", "tests", ":!*/migrations/*")
+        left = git(folder, "grep", "-ohiE", r"\S*message\S*", "--", *where)
+        assert set(left.split()) <= KEPT
+        for command in ("ruff check", "ruff format --check", "mypy"):
+            run(sys.executable, "-m", *command.split(), cwd=folder)
+        assert run_python(folder, "-m", PACKAGE, DATABASE_URL=url) == "Hello, World!\n"
+        done = run_tests(folder, new_database(drivername).render_as_string(hide_password=False))
+        assert done.returncode == 0, done.stdout
+
+    if extras:
+        run_python(folder, "-m", *alembic(framework, "upgrade"), DATABASE_URL=url)
+    run_python(folder, "-m", PACKAGE, DATABASE_URL=url)
+    readme = (folder / "README.md").read_text("utf-8")
+    [section] = re.findall(r"^## Make it yours\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"^\$ (.+)$", section, re.MULTILINE)
+    assert len(commands) == 2
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    script = "\n".join(commands).replace("uv run ", "")
+    run("bash", "-euo", "pipefail", "-c", script, cwd=folder, env=PYTHON | {"PATH": path})
+    if extras:
+        revision = alembic(framework, "revision", "--message", "Store books")
+        run_python(folder, "-m", *revision, DATABASE_URL=url)
+        run_python(folder, "-m", *alembic(framework, "upgrade"), DATABASE_URL=url)
+    check()
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        stored = connection.exec_driver_sql("SELECT book FROM books").scalars().all()
+        assert stored == ["Hello, World!"]
+        assert inspect(connection).has_table("messages") is not bool(extras)
+
+    commit_all(folder)
+    update(folder, {"extras": [*extras, "docker"]})
+    assert git(folder, "ls-files", "--unmerged") == ""
+    assert "## Check\n" in (folder / "README.md").read_text("utf-8")
+    assert "each with its class" in (folder / f"src/{PACKAGE}/models.py").read_text("utf-8")
+    check()

@@ -280,7 +280,7 @@ def test_a_project_that_made_its_tables_itself_gets_migrations(
     commit_all(folder)
 
     assert end(python(folder, url, PACKAGE), 1).count(BEHIND)
-    [stamp] = re.findall(r"^\$ uv run (alembic stamp .+)$", page("From tables"), re.MULTILINE)
+    [stamp] = re.findall(r"^\$ uv run (alembic stamp .+)$", page("Add migrations"), re.MULTILINE)
     end(python(folder, url, *stamp.split()))
     end(python(folder, url, "alembic", "check"))
     end(python(folder, url, "alembic", "upgrade", "head"))
@@ -399,7 +399,7 @@ def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
     process.communicate()
     revision.write_text(whole, encoding="utf-8")
 
-    section = page("After a migration")
+    section = page("After a migration", "errors.md")
     [said] = re.findall(r"`(Duplicate .+?)`", section)
     [statement] = re.findall(r"```sql\n(.+?);\n```", section)
     process = python(folder, url, *upgrade)
@@ -423,7 +423,7 @@ def test_a_model_in_a_module_of_its_own_is_seen(
     answers = variant.answers() | {"api": "orm", "extras": list(extras)}
     folder = project_of(copie.copy(answers, template))
     url = new_database(variant.drivername)
-    module, line = re.findall(r"```python\n(.+?)```", page("A table in a module"), re.DOTALL)
+    module, line = re.findall(r"```python\n(.+?)```", page("A table in its own module"), re.DOTALL)
     (folder / f"src/{PACKAGE}/authors.py").write_text(module, encoding="utf-8")
     replace(folder, f"src/{PACKAGE}/schema.py", "from . import models  # noqa: F401\n", line)
     # A linter that mends takes nothing away.
@@ -507,9 +507,9 @@ def test_an_enum_is_migrated_as_text(
     end(python(folder, url, PACKAGE))
 
 
-def page(section: str) -> str:
-    """Return a section of docs/migrations.md."""
-    text = (ROOT / "docs" / "migrations.md").read_text(encoding="utf-8")
+def page(section: str, name: str = "tables.md") -> str:
+    """Return a section of a page of docs/."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     [found] = [part for part in text.split("\n## ")[1:] if part.startswith(section)]
     return found
 

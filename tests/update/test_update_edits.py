@@ -370,7 +370,7 @@ def test_ctrl_c_while_an_update_renders_can_be_taken_back(workshop: Make, tmp_pa
         error = process.communicate()[1]
 
     assert (process.returncode, error.splitlines()[-1]) == (1, "Execution stopped by user")
-    # Copier renders into the project: this is why docs/updating.md says how to go back.
+    # Copier renders into the project: this is why docs/update.md says how to go back.
     assert len(list(folder.glob("slow?.txt"))) == 1
     git(folder, "restore", "--source", "HEAD", "--staged", "--worktree", ".")
     git(folder, "clean", "-d", "--force")

@@ -141,6 +141,6 @@ def test_a_recopy_overwrites_what_it_has_and_deletes_nothing(
 
     recopy(folder, SETS[reached], BRANCH)
 
-    # The files of the old answers stay behind, as docs/updating.md says.
+    # The files of the old answers stay behind, as docs/update.md says.
     assert tree(folder) == before | wanted
     assert not {*git(folder, "diff", "--name-only").splitlines()} & ({*before} - {*wanted})
