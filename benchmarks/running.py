@@ -243,9 +243,9 @@ def pages(ground: Ground, backend: str, url: str) -> Iterator[dict[str, Server]]
 def page(ground: Ground, backend: str, seconds: float, runs: int) -> dict[str, dict[str, Any]]:
     """Ask for the page and send its form."""
     bounds = {
-        ("sqlite", "GET"): (0.95, 0.8),
+        ("sqlite", "GET"): (0.90, 0.75),
         ("sqlite", "POST"): (0.85, 0.6),
-        ("postgresql", "GET"): (0.75, 0.6),
+        ("postgresql", "GET"): (0.72, 0.6),
         ("postgresql", "POST"): (0.75, 0.6),
     }
     tables: dict[str, dict[str, Any]] = {}

@@ -43,7 +43,7 @@ def visit(service: Service, requests: int) -> None:
             replies = [
                 client.get(),
                 client.post("x" * 200),
-                client.request("POST", "/", b"message=%FF", FORM),
+                client.request("POST", "/", b"message=%00", FORM),
                 client.get("/static/style.css"),
                 client.get("/nothing"),
             ]

@@ -124,7 +124,7 @@ def test_no_statement_is_missing_or_there_twice_with_what_is_documented(
     elif drivername in LINES:
         module = f"src/{PACKAGE}/db/__init__.py"
         replace(folder, module, "\n\ndef make_", f"\n{LINES[drivername]}\n\ndef make_")
-        replace(folder, module, "engine(url, ", "engine(url, connect_args=CONNECT_ARGS, ")
+        replace(folder, module, "database_url(), ", "database_url(), connect_args=CONNECT_ARGS, ")
         run(sys.executable, "-m", "mypy", "--cache-dir", folder.parent / "mypy", cwd=folder)
     run_python(folder, "-c", program, **env)
     run_python(folder, "-m", PACKAGE, **env)

@@ -493,6 +493,8 @@ def test_what_the_workflows_run_passes(
     found = commands(checkout.folder)
     assert set(found) == {
         'pip install "uv>=0.13,<0.14"',
+        "if grep -rnE '^(<{7}|>{7}) ' --exclude-dir=.git --exclude-dir=.cache .; then exit 1; fi",
+        "test ! -f uv.lock || uv lock --check",
         "uv run ruff check",
         "uv run ruff format --check",
         "uv run mypy",

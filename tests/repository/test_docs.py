@@ -23,9 +23,8 @@ from sqlalchemy.orm import Session
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import commit_all, git, release, track
-from helpers.migrations import alembic
 from helpers.processes import free_port, run
-from helpers.projects import PYTHON, Project, run_python, run_tests
+from helpers.projects import PYTHON, Project, alembic, run_python, run_tests
 from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.updates import copy, update

@@ -1,6 +1,7 @@
 """What is rendered, executed: installed alone, run, tested, and looked at from outside."""
 
 import json
+import re
 import shutil
 import socket
 import sqlite3
@@ -112,7 +113,7 @@ def check_fault(project: Project, fault: URL, expected: tuple[str, ...]) -> None
     done = project.run(DISTRIBUTION, env=env, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
     said = "".join(line for line in done.stderr.splitlines(keepends=True) if line not in LOGGED)
-    assert said.startswith(f"{DISTRIBUTION}: The database "), done.stderr
+    assert re.match(rf"(Error|{DISTRIBUTION}): The database ", said), done.stderr
     assert said.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr
