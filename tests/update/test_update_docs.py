@@ -159,6 +159,7 @@ def test_bring_back_a_deleted_file(shell: Shell, folder: Path) -> None:
     assert "Our message of up to" in (folder / "src/hello/models.py").read_text(encoding="utf-8")
     lock = b"select(messages.c.message).where(messages.c.id == message_id).with_for_update()"
     expected = readme.replace(b"models.py", b"tables.py").replace(b"'s ORM", b" Core")
+    expected = expected.replace(b"the base class of the models", b"the metadata of the tables")
     assert (folder / "README.md").read_bytes() == expected.replace(
         b"session.get_one(Message, message_id, with_for_update=True)", lock
     )

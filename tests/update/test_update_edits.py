@@ -85,8 +85,8 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     replace(
         template,
         "template/src/{{ it.package }}/{% if it.orm %}models.py{% endif %}.jinja",
-        '"""What is stored: ',
-        '"""What the project stores: ',
+        '"""The tables, ',
+        '"""The stored tables, ',
     )
     replace(template, "template/README.md.jinja", "## Test\n", "## Check\n")
     replace(template, "template/pyproject.toml.jinja", "uv_build>=0.9,<1", "uv_build>=0.10,<1")
@@ -96,7 +96,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
 
     models = text(folder, f"{SRC}/models.py")
     assert COLUMN in models
-    assert models.startswith('"""What the project stores: ')
+    assert models.startswith('"""The stored tables, ')
     assert "Our own words." in text(folder, "README.md")
     assert "## Check" in text(folder, "README.md")
     assert REQUIREMENT in text(folder, "pyproject.toml")
