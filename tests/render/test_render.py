@@ -296,6 +296,12 @@ def test_pyright_finds_nothing_in_any_room(everything: Path) -> None:
     run(pyright, "--project", config, "--pythonpath", sys.executable, cwd=everything)
 
 
+def test_no_source_of_a_project_is_long(everything: Path) -> None:
+    lines = {path: len(path.read_text().splitlines()) for path in everything.glob("*/src/**/*.py")}
+    assert lines
+    assert {path: count for path, count in lines.items() if count > 80} == {}
+
+
 def test_what_knows_no_framework_is_the_same_in_every_framework(everything: Path) -> None:
     texts: defaultdict[tuple[object, ...], set[bytes]] = defaultdict(set)
     for variant in RENDERED:
