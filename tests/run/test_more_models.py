@@ -215,6 +215,21 @@ SEEN = {
     "core": "['first']\n",
     "flask": "['first'] 404\n[]\n",
 }
+# A mistake that a project's database rejects, and that the tests must not let through.
+NOBODY = """
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from {package}.schema import metadata
+
+
+def test_a_reply_of_nobody_is_rejected(transact):
+    row = {{"text": "Hello", "reader_id": 7, "message_id": 7}}
+    replies = metadata.tables["replies"]
+    insert = replies.insert().values({{key: row[key] for key in row if key in replies.c}})
+    with pytest.raises(IntegrityError):
+        transact(lambda connection: connection.execute(insert))
+"""
 # Each kind of project, and its models beside Message or in a module of their own.
 CASES = [
     ("orm", "plain", "sqlite", (), "models"),
@@ -287,6 +302,7 @@ def test_models_of_a_quickstart_work_where_the_readme_puts_them(
     assert run_python(folder, "use.py", DATABASE_URL=url) == SEEN[kind]
     run(sys.executable, "-m", "mypy", *mypy_cache, ".", cwd=folder)
     other = new_database(variant.drivername).render_as_string(hide_password=False)
+    (folder / "tests/test_nobody.py").write_text(NOBODY.format(package=PACKAGE), encoding="utf-8")
     tests = run_tests(folder, "" if variant.backend == "sqlite" else other)
     assert tests.returncode == 0, tests.stdout
 
