@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import commit_all, git, release, track
+from helpers.modes import sample
 from helpers.processes import free_port, run
 from helpers.projects import PYTHON, Project, alembic, run_python, run_tests
 from helpers.rendering import project_of
@@ -274,7 +275,7 @@ KEPT = {"--message", ".messages", f"{PACKAGE}.messages", 'render_template("messa
 
 @posix
 @pytest.mark.skipif(shutil.which("perl") is None, reason="The command is perl's.")
-@pytest.mark.parametrize("answers", OWN_THINGS, ids=["default", "flask"])
+@pytest.mark.parametrize("answers", sample(OWN_THINGS, 2), ids=["default", "flask"])
 def test_a_project_stores_something_else_and_still_takes_updates(
     workshop: Callable[[Path], Path],
     new_database: NewDatabase,

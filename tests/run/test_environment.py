@@ -31,7 +31,7 @@ SERVE = (
 TEST = f"{SETTINGS}\n\nFILE = database_url().database\n\n\ndef test_where():\n    print(FILE)\n"
 
 
-@pytest.mark.parametrize("kind", sample(KINDS, 2))
+@pytest.mark.parametrize("kind", sample(KINDS, 3))
 def test_everything_uses_the_same_database_from_everywhere(
     kind: str, copie: Copie, template: Path
 ) -> None:

@@ -68,13 +68,12 @@ def made(api: str, framework: str, *extras: str) -> Variant:
 
 @pytest.mark.parametrize(
     "variant",
-    # Every third is each API and framework, with migrations and without.
     sample(
         [
             made(api, framework, *extras)
             for api, framework, extras in product(APIS, FRAMEWORKS, [(), ("migrations",)])
         ],
-        every=3,
+        every=6,
     ),
     ids=str,
 )

@@ -143,7 +143,7 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize("variant", sample([*LIVES, *(MORE_LIVES if ALL else [])], 2), ids=str)
+@pytest.mark.parametrize("variant", sample([*LIVES, *(MORE_LIVES if ALL else [])], 4), ids=str)
 def test_a_life_of_migrations(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -208,7 +208,7 @@ def test_a_life_of_migrations(
     assert f"Current revision(s) for {url.drivername}://" in said
 
 
-@pytest.mark.parametrize("variant", sample(UNANSWERED, 2), ids=str)
+@pytest.mark.parametrize("variant", sample(UNANSWERED, 3), ids=str)
 def test_a_server_that_does_not_answer_is_said_without_the_password(
     variant: Variant, copie: Copie, template: Path
 ) -> None:
@@ -225,7 +225,8 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("variant", sample(INSTALLED, 2), ids=str)
+@pytest.mark.long
+@pytest.mark.parametrize("variant", INSTALLED, ids=str)
 def test_a_project_with_migrations_runs_from_its_wheel_and_passes_its_tests(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase, tmp_path: Path
 ) -> None:
@@ -374,6 +375,7 @@ def test_a_release_that_is_rolled_back_starts_on_what_the_later_one_migrated(
         assert revision.scalars().all() == ["later"]
 
 
+@pytest.mark.long
 def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
     copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -411,7 +413,8 @@ def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
     end(python(folder, url, *alembic("plain", "check")))
 
 
-@pytest.mark.parametrize("variant", sample(LIVES[:4:3] + LIVES[1:2], 3), ids=str)
+@pytest.mark.long
+@pytest.mark.parametrize("variant", LIVES[:4:3] + LIVES[1:2], ids=str)
 @pytest.mark.parametrize("extras", [(), EXTRAS], ids=["without", "with"])
 def test_a_model_in_a_module_of_its_own_is_seen(
     variant: Variant,
@@ -438,7 +441,8 @@ def test_a_model_in_a_module_of_its_own_is_seen(
     assert columns(folder, url)["authors"] == {"id", "name"}
 
 
-@pytest.mark.parametrize("variant", sample(LIVES[:4:3], 2), ids=str)
+@pytest.mark.long
+@pytest.mark.parametrize("variant", LIVES[:4:3], ids=str)
 def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:
@@ -476,6 +480,7 @@ def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     assert tests.returncode == 0, tests.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("native", [True, False])
 def test_an_enum_is_migrated_as_text(
     copie: Copie, template: Path, new_database: NewDatabase, *, native: bool

@@ -16,6 +16,8 @@ from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.variants import APIS, FRAMEWORKS, PACKAGE, PROJECT_NAME
 
+pytestmark = pytest.mark.long
+
 PAGE = (ROOT / "docs" / "recipes.md").read_text("utf-8")
 IMPORTS = {
     "orm": ("from sqlalchemy import select", "from sqlalchemy import Row, insert, select"),

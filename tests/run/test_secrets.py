@@ -55,7 +55,7 @@ def cover(variants: list[Variant]) -> list[Variant]:
     return picked
 
 
-@pytest.fixture(params=SERVED if ALL else sample(cover(SERVED), 3), ids=str)
+@pytest.fixture(params=SERVED if ALL else sample(cover(SERVED), 6), ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     """A variant whose database may want a password."""
     value: Variant = request.param

@@ -17,6 +17,7 @@ from copier.errors import UnsafeTemplateError, UserMessageError
 from helpers.answers import FAMILIES, SETS
 from helpers.files import replace, tree
 from helpers.git import BRANCH, commit_all, git, release, track
+from helpers.modes import sample
 from helpers.updates import COPIER, copy, run_copier, update
 from helpers.variants import PACKAGE
 
@@ -115,6 +116,7 @@ def test_edits_survive_a_release_that_changes_the_same_files(
     }
 
 
+@pytest.mark.long
 def test_line_ends_of_windows_change_no_line(
     workshop: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +234,7 @@ def shallow_clone(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.mark.parametrize("checkout", [work_beside, submodule, worktree, shallow_clone])
+@pytest.mark.parametrize("checkout", sample([work_beside, submodule, worktree, shallow_clone], 4))
 def test_every_kind_of_checkout_is_updated(
     checkout: Callable[[Path, Path], Path], workshop: Make, tmp_path: Path
 ) -> None:
@@ -297,14 +299,17 @@ def fail(folder: Path, *options: str) -> str:
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
-    [
-        ("project_name=class", "Write another name"),
-        ("project_name=Another", "would rename the package"),
-        ("api=sql", "Invalid choice"),
-        ("database_url=postgresql://me:secret@localhost/db", "set DATABASE_URL"),
-        ("database_url=postgress://localhost/db", "Write postgresql://localhost/"),
-        ("it={}", "Remove this value"),
-    ],
+    sample(
+        [
+            ("database_url=postgresql://me:secret@localhost/db", "set DATABASE_URL"),
+            ("project_name=class", "Write another name"),
+            ("api=sql", "Invalid choice"),
+            ("project_name=Another", "would rename the package"),
+            ("database_url=postgress://localhost/db", "Write postgresql://localhost/"),
+            ("it={}", "Remove this value"),
+        ],
+        every=3,
+    ),
 )
 def test_a_refused_answer_changes_nothing_and_says_why(
     answer: str, reason: str, project: Make
@@ -342,6 +347,7 @@ def test_an_update_that_needs_trust_is_refused_without_it(workshop: Make, tmp_pa
     assert git(folder, "status", "--porcelain") == ""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process.")
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_an_update_renders_can_be_taken_back(workshop: Make, tmp_path: Path) -> None:

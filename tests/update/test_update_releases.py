@@ -97,7 +97,7 @@ def made_with(version: str, name: str, history: Path, folder: Path) -> Path:
         pytest.skip("This release does not know the database: no project has these answers.")
 
 
-@pytest.mark.parametrize(("name", "version"), sample(steps(), 2))
+@pytest.mark.parametrize(("name", "version"), sample(steps(), 5))
 def test_a_release_is_updated_to_what_a_copy_gives(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_release_is_updated_to_what_a_copy_gives(
     assert tree(folder) == tree(expected)
 
 
-@pytest.mark.parametrize(("name", "version"), sample(steps(), 5))
+@pytest.mark.parametrize(("name", "version"), sample(steps(), 12))
 def test_a_release_is_updated_with_the_edits_kept(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
@@ -133,7 +133,7 @@ MOVED = {"errors.py": "db/errors.py", "settings.py": "db/url.py", "db.py": "db/_
 
 
 @pytest.mark.parametrize(
-    ("name", "version"), sample([step for step in steps() if is_moved(step[1])], 5)
+    ("name", "version"), sample([step for step in steps() if is_moved(step[1])], 12)
 )
 def test_an_edit_in_a_file_that_has_moved_comes_back_as_a_conflict(
     name: str, version: str, history: Path, tmp_path: Path
@@ -208,6 +208,7 @@ def old_project(template: Path, folder: Path) -> Path:
     return track(copy(template, folder, SETS[START], "1.0.0"))
 
 
+@pytest.mark.long
 def test_a_moved_file_that_was_not_edited_is_as_in_a_copy(moved: Path, tmp_path: Path) -> None:
     folder = old_project(moved, tmp_path / "project")
     update(folder, unsafe=True)
@@ -246,6 +247,7 @@ def test_a_file_that_the_owner_deleted_or_added_is_left_alone(moved: Path, tmp_p
     assert "UD " not in git(folder, "status", "--porcelain")
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing(moved: Path, tmp_path: Path) -> None:
     folder = old_project(moved, tmp_path / "project")
     with (folder / OLD).open("a", encoding="utf-8") as file:
@@ -281,6 +283,7 @@ def test_trust_is_needed_only_where_the_move_is_crossed(moved: Path, tmp_path: P
         update(folder)
 
 
+@pytest.mark.long
 def test_what_runs_is_shown_before_it_runs(moved: Path, tmp_path: Path) -> None:
     folder = old_project(moved, tmp_path / "project")
     done = run_copier(folder, "update", "--defaults", "--trust")

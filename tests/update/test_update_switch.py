@@ -31,7 +31,7 @@ def executed() -> list[Pair]:
     return around(odd) + (around(even) if ALL else [])
 
 
-@pytest.mark.parametrize("pair", sample(zip(pairs()), 4), ids=" to ".join)
+@pytest.mark.parametrize("pair", sample(zip(pairs()), 8), ids=" to ".join)
 def test_a_switch_gives_what_a_copy_would_have_given(
     pair: Pair, fresh: Fresh, project: Fresh
 ) -> None:
@@ -45,7 +45,7 @@ def test_a_switch_gives_what_a_copy_would_have_given(
     assert git(folder, "diff", "--name-only", "--diff-filter=U") == ""
 
 
-@pytest.mark.parametrize("pair", sample(zip(executed()), 3), ids=" to ".join)
+@pytest.mark.parametrize("pair", sample(zip(executed()), 8), ids=" to ".join)
 def test_a_project_that_was_switched_runs(
     pair: Pair, project: Fresh, new_database: NewDatabase
 ) -> None:
@@ -63,6 +63,7 @@ def test_a_project_that_was_switched_runs(
     run_python(folder, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *plugin)
 
 
+@pytest.mark.long
 def test_a_switch_back_and_forth_leaves_nothing(project: Fresh, fresh: Fresh) -> None:
     start, *others = NAMES
     folder = project(start)
