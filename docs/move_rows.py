@@ -252,7 +252,7 @@ class Side:
         return sum(row == other for other in self.texts()) > 0
 
     def insert(self, rows: list[Row]) -> str:
-        """Insert rows, all or none, and return why the database refuses them."""
+        """Insert rows, all or none, and return why the database rejects them."""
         try:
             with self.connection.begin_nested():
                 values = [
@@ -316,14 +316,14 @@ def copy_table(old: Side, new: Side) -> str:
 
 
 def name_refused(new: Side, row: Row, reason: str) -> str:
-    """Find the column that the database refuses: without its value, the reason is another one."""
+    """Find the column that the database rejects. Without its value, the reason is another one."""
     guess = 0
     for index in range(len(row)):
         if new.insert([[*row[:index], NULL, *row[index + 1 :]]]) != reason:
             guess = index
             break
     text = shorten(to_text(new.columns[guess].type, row[guess]))
-    return f"{new.name(row, guess)}: the file has {text}, which the database refuses ({reason})."
+    return f"{new.name(row, guess)}: the file has {text}, which the database rejects ({reason})."
 
 
 def compare(old: Side, new: Side) -> list[str]:
@@ -423,10 +423,10 @@ def check_columns(old: sa.Connection, new: sa.Connection, tables: list[sa.Table]
                     f"Table {table.fullname}, column {name}: the model does not have it."
                     for name in sorted(found - model.keys())
                 ]
-    refuse("Write the same columns in the model, the migrations and the file.", problems)
+    stop("Write the same columns in the model, the migrations and the file.", problems)
 
 
-def refuse(advice: str, problems: list[str]) -> None:
+def stop(advice: str, problems: list[str]) -> None:
     """Stop if there are problems."""
     if problems:
         raise RefusedError("\n".join([advice, *problems]))
@@ -444,7 +444,7 @@ def check_target(new: sa.Connection, tables: list[sa.Table]) -> None:
         """
         names = {name for [name] in run(new, statement)} & {table.name for table in tables}
         advice = "Write ALTER TABLE ... ENGINE = InnoDB. These tables have no transactions:"
-        refuse(advice, sorted(names))
+        stop(advice, sorted(names))
 
 
 def find_orphans(new: sa.Connection, table: sa.Table) -> Iterator[str]:
@@ -578,12 +578,12 @@ def copy_tables(old: sa.Connection, new: sa.Connection, tables: list[sa.Table]) 
     check_target(new, [pair[0].model for pair in filled])
     advice = "Change the column's type in model and database, or the value in the file."
     with relaxed(new, tables):
-        refuse(advice, [problem for pair in filled if (problem := copy_table(*pair))])
+        stop(advice, [problem for pair in filled if (problem := copy_table(*pair))])
         problems = [orphan for table in tables for orphan in find_orphans(new, table)]
-        refuse("Add the missing rows to the file, or delete those that point to them.", problems)
-    refuse(advice, [problem for pair in sides for problem in compare(*pair)])
+        stop("Add the missing rows to the file, or delete those that point to them.", problems)
+    stop(advice, [problem for pair in sides for problem in compare(*pair)])
     problems = [problem for table in tables for problem in set_sequences(new, table)]
-    refuse("Write a larger type for the column.", problems)
+    stop("Write a larger type for the column.", problems)
 
 
 def move(new: sa.Connection, schema: ModuleType, file: Path) -> str:

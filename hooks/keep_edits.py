@@ -1,10 +1,10 @@
 """Bring back the files that their owner had edited and that the new release does not have.
 
-Copier alone deletes such a file, edits included. This runs after that. It restores the file as a
+Copier deletes such a file with its edits. This script runs afterwards. It restores the file as a
 conflict, which git status calls "deleted by them", and prints where its lines are now.
 
-A release that moves or drops files gets these lines in copier.yml. Because of its version, Copier
-asks for --trust only for an update that crosses the release.
+If a release moves or drops files, add these lines to copier.yml. Because of the version, Copier
+requires --trust only for an update to or past this release.
 
     _migrations:
       - version: 0.2.0
@@ -76,7 +76,7 @@ def most_alike(base: bytes) -> str:
 
 
 def main(version: str) -> None:
-    """Bring back each file that was edited and is gone."""
+    """Bring back each deleted file that has edits."""
     # A second run finds none: the first one has recorded them as conflicts.
     gone = names("ls-files", "--deleted")
     with TemporaryDirectory() as folder:
@@ -89,9 +89,9 @@ def main(version: str) -> None:
             base, mine = old.read_bytes(), git("show", f"HEAD:./{name}")
             mode = git("ls-files", "--stage", "--", name).decode().split()[0]
             if mine != base or mode == "100755":
-                place = most_alike(base)
+                new = most_alike(base)
                 bring_back(name, base, mine, mode)
-                print(f"{name} has your edits. Its lines are now in {place}: move yours there.")
+                print(f"{name} has your edits. Its lines are now in {new}. Move yours there.")
 
 
 if __name__ == "__main__":

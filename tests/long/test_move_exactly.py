@@ -139,7 +139,7 @@ class Place:
             counts = (f"SELECT count(*) FROM {name}".replace(":", "\\:") for name in names)
             return sum(connection.execute(text(count)).scalar_one() for count in counts)
 
-    def refused(self, *words: str, argument: str = "sqlite:///old.db") -> str:
+    def stops(self, *words: str, argument: str = "sqlite:///old.db") -> str:
         """Run the script, which must name all the words and copy nothing."""
         done = self.move(argument)
         assert done.returncode == 1, done.stdout + done.stderr
@@ -230,7 +230,7 @@ DIFFERENT = {
     "bytes in a text": Case("Text", "TEXT", "x'6162'", BOTH, "b'ab'", ""),
     "bytes that are no UTF-8": Case("Text", "TEXT", "CAST(x'ff' AS TEXT)", BOTH, r"b'\xff'", ""),
     "a text that is too long": Case(
-        "String(3)", "TEXT", "'abcd'", BOTH, "'abcd'", "which the database refuses ("
+        "String(3)", "TEXT", "'abcd'", BOTH, "'abcd'", "which the database rejects ("
     ),
     "a text with NUL": Case(
         "Text",
@@ -238,10 +238,10 @@ DIFFERENT = {
         "'a' || char(0)",
         (POSTGRESQL, "postgresql+psycopg2"),
         r"'a\x00'",
-        "which the database refuses (",
+        "which the database rejects (",
     ),
     "an integer that is too large": Case(
-        "Integer", "INTEGER", "3000000000", BOTH, "3000000000", "which the database refuses ("
+        "Integer", "INTEGER", "3000000000", BOTH, "3000000000", "which the database rejects ("
     ),
     "a Boolean that is 2": Case(
         "Boolean", "BOOLEAN", "2", BOTH, "2", "which its type cannot read (reads as True)"
@@ -318,7 +318,7 @@ def test_a_value_that_would_change_is_named(driver: str, place: MakePlace) -> No
     # Where a value cannot be inserted, nothing is compared yet.
     for _ in range(2):
         prepare(here, left)
-        lines = here.refused().splitlines()
+        lines = here.stops().splitlines()
         for name, case in list(left.items()):
             for line in lines:
                 if line.startswith(f"Table {name}, column x, row id=2: the file has {case.file}"):
@@ -342,7 +342,7 @@ def test_a_value_that_can_be_copied_is(driver: str, place: MakePlace) -> None:
 def test_a_text_is_not_cut_where_the_server_is_not_strict(place: MakePlace) -> None:
     here = place(MARIADB, init_command="SET sql_mode=''")
     prepare(here, {"t": DIFFERENT["a text that is too long"]})
-    here.refused("Table t, column x, row id=2: the file has 'abcd', which the database refuses (")
+    here.stops("Table t, column x, row id=2: the file has 'abcd', which the database rejects (")
 
 
 @pytest.mark.parametrize("driver", [*BOTH, "postgresql+asyncpg"])
@@ -370,7 +370,7 @@ def test_a_view_is_compared_and_not_filled(place: MakePlace) -> None:
         "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (2);"
         "CREATE VIEW v AS SELECT id FROM t WHERE id > 1;"
     )
-    here.refused("Table v, row id=1: the file does not have it.")
+    here.stops("Table v, row id=1: the file does not have it.")
     here.sqlite("DROP VIEW v; CREATE VIEW v AS SELECT id FROM t;")
     here.copied()
 
@@ -382,7 +382,7 @@ def test_what_a_trigger_changes_is_named(place: MakePlace) -> None:
         "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT) CHARACTER SET utf8mb4",
         "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.x = concat(NEW.x, '!')",
     )
-    here.refused("x, row id=2: the file has '\N{PARTY POPPER}', the database '\N{PARTY POPPER}!'.")
+    here.stops("x, row id=2: the file has '\N{PARTY POPPER}', the database '\N{PARTY POPPER}!'.")
 
 
 def test_a_row_that_a_trigger_drops_is_named(place: MakePlace) -> None:
@@ -394,14 +394,14 @@ def test_a_row_that_a_trigger_drops_is_named(place: MakePlace) -> None:
         "'BEGIN IF NEW.id = 3 THEN RETURN NULL; END IF; RETURN NEW; END'",
         "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()",
     )
-    here.refused("Table t, row id=3: the database does not have it.")
+    here.stops("Table t, row id=3: the database does not have it.")
 
 
 def test_a_table_without_transactions_is_refused(place: MakePlace) -> None:
     here = place(MARIADB)
     here.model('Table("t", metadata, key(), mysql_engine="MyISAM")\n')
     here.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);")
-    here.refused("These tables have no transactions:\nt\n")
+    here.stops("These tables have no transactions:\nt\n")
 
 
 def test_a_file_that_changes_meanwhile_is_refused(place: MakePlace) -> None:
@@ -411,7 +411,7 @@ def test_a_file_that_changes_meanwhile_is_refused(place: MakePlace) -> None:
         "PRAGMA journal_mode = WAL; CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER);"
         "INSERT INTO t VALUES (1, 1), (2, 2);"
     )
-    here.refused("Stop the program that writes to the file.")
+    here.stops("Stop the program that writes to the file.")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere memory has another unit.")
@@ -439,7 +439,7 @@ def test_columns_and_tables_are_compared_first(driver: str, place: MakePlace) ->
     here = place(driver)
     here.model('Table("t", metadata, key(), Column("x", Integer))\nTable("u", metadata, key())\n')
     here.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, y INTEGER);")
-    here.refused(
+    here.stops(
         "Table t, column x: the file does not have it.\n",
         "Table t, column y: the model does not have it.\n",
         "Table u: the file does not have it.\n",
@@ -451,7 +451,7 @@ def test_a_column_that_a_migration_did_not_make_is_named(driver: str, place: Mak
     here = place(driver)
     prepare(here, {"t": SAME["an emoji"]})
     here.sql("CREATE TABLE t (id INTEGER PRIMARY KEY)")
-    here.refused("Table t, column x: the database does not have it.\n")
+    here.stops("Table t, column x: the database does not have it.\n")
 
 
 @pytest.mark.parametrize("driver", BOTH)
@@ -462,7 +462,7 @@ def test_an_orphan_is_named_where_the_file_lacks_the_key(driver: str, place: Mak
         "CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER);"
         "INSERT INTO t VALUES (1, 2), (2, NULL), (3, 99);"
     )
-    here.refused("Table t: x=99 points to a row that t does not have.\n")
+    here.stops("Table t: x=99 points to a row that t does not have.\n")
 
 
 @pytest.mark.parametrize("driver", BOTH)
@@ -475,7 +475,7 @@ def test_an_orphan_is_named_where_only_the_database_has_the_key(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER, FOREIGN KEY (x) REFERENCES t (id))"
     )
     here.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY, x INTEGER); INSERT INTO t VALUES (1, 99);")
-    here.refused("Table t: x=99 points to a row that t does not have.\n")
+    here.stops("Table t: x=99 points to a row that t does not have.\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="No such names on Windows.")
@@ -517,7 +517,7 @@ def test_the_file_is_the_one_that_is_named(name: str, argument: str, place: Make
 def test_what_is_no_file_is_refused(argument: str, place: MakePlace) -> None:
     here = place(MARIADB)
     here.model('Table("t", metadata, key())\n')
-    error = here.refused("Write sqlite:/// and the path of the file.", argument=argument)
+    error = here.stops("Write sqlite:/// and the path of the file.", argument=argument)
     assert "SECRET" not in error
     assert not (here.folder / "missing.db").exists()
 
@@ -591,7 +591,7 @@ def test_ids_that_are_used_up_are_named(driver: str, place: MakePlace) -> None:
     here = place(driver)
     here.model('Table("t", metadata, Column("id", SmallInteger, primary_key=True))\n')
     here.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1), (32767);")
-    here.refused("Table t, column id: after 32767, ")
+    here.stops("Table t, column id: after 32767, ")
 
 
 def test_a_number_that_is_always_generated_still_is(place: MakePlace) -> None:

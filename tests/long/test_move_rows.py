@@ -120,7 +120,7 @@ class Move:
         """Run the script as the document says."""
         return self.python(*COMMAND, url=self.project_url)
 
-    def refused(self, reason: str) -> None:
+    def stops(self, reason: str) -> None:
         """Run the script, which must say why it cannot go on, and leave nothing behind."""
         done = self.move()
         assert done.returncode == 1
@@ -237,9 +237,9 @@ def test_a_move_that_is_refused_or_killed_leaves_nothing_and_can_be_done_again(
     moved: Move,
 ) -> None:
     moved.sqlite("UPDATE people SET house_id = 99 WHERE id = 7")
-    moved.refused("Table people: house_id=99 points to a row that houses does not have.")
+    moved.stops("Table people: house_id=99 points to a row that houses does not have.")
     moved.sqlite("UPDATE people SET house_id = NULL, name = 'longer than ten' WHERE id = 7")
-    moved.refused("too long")
+    moved.stops("too long")
     moved.sqlite("UPDATE people SET name = 'self' WHERE id = 7")
     moved.kill_at_the_last_table()
     moved.must_be_empty()

@@ -6,7 +6,7 @@ MAX_LENGTH = 255  # also the width of the column
 
 
 class InvalidMessageError(ValueError):
-    """A message that cannot be stored. The text says what to write instead."""
+    """A message that cannot be stored. The text shows what to write instead."""
 
 
 def check_message(text: str) -> str:
@@ -19,7 +19,7 @@ def check_message(text: str) -> str:
         raise InvalidMessageError("The message is empty. Write some text.")
     if len(text) > MAX_LENGTH:
         raise InvalidMessageError(f"The message is over {MAX_LENGTH} characters long. Shorten it.")
-    # PostgreSQL stores no NUL. The other characters replace bytes that are not UTF-8.
+    # PostgreSQL stores no NUL. Python replaces bytes that are not UTF-8 with the others.
     if re.search("[\0\ufffd\ud800-\udfff]", text):
         raise InvalidMessageError("The message has bytes that are not text. Write it in UTF-8.")
     return text
