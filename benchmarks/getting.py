@@ -20,7 +20,7 @@ from typing import Any
 
 from measuring import (
     UV,
-    Contender,
+    Alternative,
     Reach,
     Sample,
     commit,
@@ -64,7 +64,7 @@ FLOOR, DJANGO, BY_HAND = "copier copy, empty template", "Django", "uv init, by h
 SMALLEST = "copy, template of one file"
 EXTRAS = "[migrations, docker, github, gitlab, pre-commit, devcontainer]"
 CHANGE = "--data=api=core"
-SCRIPT = Path(__file__).parent / "contenders" / "bare.py"
+SCRIPT = Path(__file__).parent / "alternatives" / "bare.py"
 PATCHED = SCRIPT.with_name("patched_copier.py")
 DJANGO_MODEL = """
 from django.db import models
@@ -129,12 +129,12 @@ def copying(ground: Ground, runs: int) -> dict[str, Any]:
     copier, cookiecutter = ground.copier / "copier", ground.cookiecutter / "cookiecutter"
     startproject = (ground.django / "django-admin", "startproject", "hello")
 
-    def peer(name: str) -> Contender:
+    def peer(name: str) -> Alternative:
         folder = ground.peers[name]
         options = ("--trust", f"--vcs-ref={head(folder)}")
         return lambda: copy(copier, folder, ground.fresh() / "hello", *options, **PEERS[name])
 
-    def patched(changes: str) -> Contender:
+    def patched(changes: str) -> Alternative:
         command = (ground.copier / "python", PATCHED, changes, "copy", "--quiet", "--defaults")
         return lambda: run(*command, ground.template, ground.fresh() / "hello", cwd=ground.work)
 
@@ -144,7 +144,7 @@ def copying(ground: Ground, runs: int) -> dict[str, Any]:
         return f"{name}, {files} files"
 
     peers = {labelled(name): peer(name) for name in ground.peers}
-    contenders: dict[str, Contender] = {
+    alternatives: dict[str, Alternative] = {
         FLOOR: lambda: copy(copier, ground.empty, ground.fresh() / "hello"),
         "default project": lambda: copy(copier, ground.template, ground.fresh() / "hello"),
         "with all extras": lambda: copy(
@@ -162,7 +162,7 @@ def copying(ground: Ground, runs: int) -> dict[str, Any]:
             ground.copier / "python", "-c", "import copier", cwd=ground.fresh()
         ),
     }
-    samples = take_turns(contenders, runs)
+    samples = take_turns(alternatives, runs)
     reach = {
         "default project": [Reach(FLOOR, "≤", 1.6)],
         "with all extras": [Reach(FLOOR, "≤", 1.8)],
@@ -213,11 +213,11 @@ def first_row(ground: Ground, runs: int) -> dict[str, Any]:
         )
 
     ours = {"default project": {}, "Flask-SQLAlchemy project": {"framework": "flask"}}
-    contenders: dict[str, Contender] = {DJANGO: django, BY_HAND: by_hand} | {
+    alternatives: dict[str, Alternative] = {DJANGO: django, BY_HAND: by_hand} | {
         name: lambda answers=answers: rendered(**answers) for name, answers in ours.items()
     }
     return table(
-        take_turns(contenders, runs),
+        take_turns(alternatives, runs),
         {
             "default project": [Reach(DJANGO, "≤", 0.72), Reach(BY_HAND, "≤", 1.6)],
             "Flask-SQLAlchemy project": [Reach(DJANGO, "≤", 0.9)],
@@ -229,7 +229,7 @@ def updating(ground: Ground, counts: list[int], runs: int) -> tuple[dict[str, An
     """Update a project to another answer, among few and many files of the user."""
     copier = ground.copier / "copier"
 
-    def contender(count: int, template: Path = ground.template) -> Contender:
+    def alternative(count: int, template: Path = ground.template) -> Alternative:
         project = ground.folder / f"{template.stem}-{count}"
         copy(copier, template, project)
         (project / "notes").mkdir()
@@ -244,19 +244,19 @@ def updating(ground: Ground, counts: list[int], runs: int) -> tuple[dict[str, An
 
         return update
 
-    contenders = {f"update, {count:,} files": contender(count) for count in counts}
+    alternatives = {f"update, {count:,} files": alternative(count) for count in counts}
     floor = {
         "copy": lambda: copy(copier, ground.template, ground.fresh() / "hello"),
         SMALLEST: lambda: copy(copier, ground.smallest, ground.fresh() / "hello"),
-        f"{SMALLEST}, update": contender(10, ground.smallest),
+        f"{SMALLEST}, update": alternative(10, ground.smallest),
     }
-    samples = take_turns(floor | contenders, runs)
+    samples = take_turns(floor | alternatives, runs)
     points = [
         (count, median(each.value for each in samples[name]))
-        for count, name in zip(counts, contenders, strict=True)
+        for count, name in zip(counts, alternatives, strict=True)
     ]
     plot = {"x": "files of the user", "y": "seconds", "lines": {"copier update": points}}
-    reach = {name: [Reach("copy", "≤", 2.5)] for name in contenders}
+    reach = {name: [Reach("copy", "≤", 2.5)] for name in alternatives}
     # Copier's own part of an update: no template can do better.
     reach[f"{SMALLEST}, update"] = [Reach(SMALLEST, "≤", 2.5)]
     return table(samples, reach), plot
@@ -266,11 +266,11 @@ def rendering(ground: Ground, counts: list[int], runs: int) -> dict[str, Any]:
     """Draw the time of rendering several variants in one process."""
     script = SCRIPT.with_name("render_variants.py")
 
-    def contender(count: int) -> Contender:
+    def alternative(count: int) -> Alternative:
         command = (ground.copier / "python", script, ground.template)
         return lambda: run(*command, ground.fresh() / "variants", str(count), cwd=ground.work)
 
-    samples = take_turns({str(count): contender(count) for count in counts}, runs)
+    samples = take_turns({str(count): alternative(count) for count in counts}, runs)
     points = [
         (count, median(each.value for each in found))
         for count, found in zip(counts, samples.values(), strict=True)
@@ -285,7 +285,7 @@ def main() -> None:
     parser.add_argument(
         "--peers", type=Path, metavar="FOLDER", help="with clones of other templates"
     )
-    parser.add_argument("--runs", type=int, default=7, help="of each contender: %(default)s")
+    parser.add_argument("--runs", type=int, default=7, help="of each alternative: %(default)s")
     options = parser.parse_args()
     runs = 1 if options.quick else options.runs
     with TemporaryDirectory() as folder:

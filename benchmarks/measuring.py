@@ -1,7 +1,7 @@
 """What the benchmarks share: environments of their own, turns, and what comes out.
 
-Every contender is a program that runs in a process of its own, in an environment that uv makes
-from the package index. Contenders take turns, so that a machine that slows down slows all of
+Every alternative is a program that runs in a process of its own, in an environment that uv makes
+from the package index. Alternatives take turns, so that a machine that slows down slows all of
 them down; what counts is the ratio within a turn.
 """
 
@@ -31,14 +31,14 @@ class Sample(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """A bound of the ratio to another contender, such as <= 1.1."""
+    """A bound of the ratio to another alternative, such as <= 1.1."""
 
     other: str
     sign: str
     bound: float
 
 
-Contender = Callable[[], Sample]
+Alternative = Callable[[], Sample]
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> Sample:
@@ -114,14 +114,14 @@ def copy(copier: Path, source: Path, folder: Path, *options: str, **answers: str
     return run(copier, "copy", "--quiet", "--defaults", *data, source, folder, cwd=folder.parent)
 
 
-def take_turns(contenders: Mapping[str, Contender], runs: int) -> dict[str, list[Sample]]:
-    """Run each contender once to warm up, and then all of them in turns."""
-    samples: dict[str, list[Sample]] = {name: [] for name in contenders}
+def take_turns(alternatives: Mapping[str, Alternative], runs: int) -> dict[str, list[Sample]]:
+    """Run each alternative once to warm up, and then all of them in turns."""
+    samples: dict[str, list[Sample]] = {name: [] for name in alternatives}
     for turn in range(runs + 1):
-        for name, contender in contenders.items():
+        for name, alternative in alternatives.items():
             if sys.stderr.isatty():
                 print(f"\r{turn}/{runs} {name:<70.70}", end="", file=sys.stderr, flush=True)
-            sample = contender()
+            sample = alternative()
             if turn:
                 samples[name].append(sample)
     return samples
@@ -130,7 +130,7 @@ def take_turns(contenders: Mapping[str, Contender], runs: int) -> dict[str, list
 def table(
     samples: Mapping[str, list[Sample]], reach: Mapping[str, list[Reach]], unit: str = "s"
 ) -> dict[str, Any]:
-    """Return a table as it is stored: the first contender is the one to compare with."""
+    """Return a table as it is stored: the first alternative is the one to compare with."""
     rows = [
         {
             "what": name,

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from measuring import (
-    Contender,
+    Alternative,
     Reach,
     Sample,
     copy,
@@ -39,7 +39,7 @@ from measuring import (
 from pages import Server
 from report import show, store
 
-CONTENDERS = Path(__file__).parent / "contenders"
+ALTERNATIVES = Path(__file__).parent / "alternatives"
 BACKENDS = {"sqlite": "sqlite:///hello.db", "postgresql": "postgresql://localhost/hello"}
 DRIVERS = {"sqlite": "sqlite_driver", "postgresql": "psycopg_driver"}
 PEERS = {"Django": "django_orm", "Peewee": "peewee_orm", "SQLModel": "sqlmodel_orm"}
@@ -102,12 +102,12 @@ class Ground:
 
     def execute(self, url: str, *statements: str) -> None:
         """Execute statements on the PostgreSQL server."""
-        run(self.ours / "python", CONTENDERS / "sql.py", url, *statements, cwd=self.folder)
+        run(self.ours / "python", ALTERNATIVES / "sql.py", url, *statements, cwd=self.folder)
 
     def measure(
         self, module: str, task: str, count: int, url: str, *, empty: bool = False
-    ) -> Contender:
-        """Return what measures a task of a contender in a process of its own."""
+    ) -> Alternative:
+        """Return what measures a task of an alternative in a process of its own."""
         python = self.peers.get(module, self.ours) / "python"
         backend = url.partition(":")[0]
         source = self.source("orm" if module == "orm" else "core", "plain", backend)
@@ -116,7 +116,7 @@ class Ground:
         def contend() -> Sample:
             if empty:
                 self.empty(url)
-            worker = CONTENDERS / "worker.py"
+            worker = ALTERNATIVES / "worker.py"
             run(python, worker, module, task, str(count), cwd=self.folder, **environment)
             found = json.loads((self.folder / "output.txt").read_text())
             return Sample(found["seconds"], found["megabytes"])
@@ -125,7 +125,7 @@ class Ground:
 
 
 def modules(backend: str) -> dict[str, str]:
-    """Return the contenders' modules by name, the first to be compared with."""
+    """Return the alternatives' modules by name, the first to be compared with."""
     return {DRIVER: DRIVERS[backend], CORE: "core", ORM: "orm"} | PEERS
 
 
@@ -136,11 +136,11 @@ def insert(ground: Ground, backend: str, rows: int, runs: int) -> dict[str, Any]
         tasks[OBJECTS] = ("orm", "insert_objects")
         if backend == "postgresql":
             tasks[f"{DRIVER}, COPY"] = (DRIVERS[backend], "copy_many")
-        contenders = {
+        alternatives = {
             name: ground.measure(module, task, rows, url, empty=True)
             for name, (module, task) in tasks.items()
         }
-        samples = take_turns(contenders, runs)
+        samples = take_turns(alternatives, runs)
     bounds = {"sqlite": (4.0, 6.0), "postgresql": (1.5, 1.5)}[backend]
     before = BEFORE_PEERS if backend == "sqlite" else []
     return table(
@@ -155,24 +155,24 @@ def insert(ground: Ground, backend: str, rows: int, runs: int) -> dict[str, Any]
 def stream(ground: Ground, backend: str, rows: int, runs: int) -> dict[str, Any]:
     """Read every row."""
     with ground.database(backend, rows) as url:
-        contenders = {
+        alternatives = {
             name: ground.measure(module, "stream", rows, url)
             for name, module in modules(backend).items()
         }
-        contenders[OBJECTS] = ground.measure("orm", "stream_objects", rows, url)
-        samples = take_turns(contenders, runs)
+        alternatives[OBJECTS] = ground.measure("orm", "stream_objects", rows, url)
+        samples = take_turns(alternatives, runs)
     return table(samples, {CORE: [Reach(DRIVER, "≤", 2.0)], ORM: [Reach(DRIVER, "≤", 3.0)]})
 
 
 def newest(ground: Ground, few: int, many: int, runs: int) -> dict[str, Any]:
     """Read the newest twenty of few and of many."""
     with ground.database("sqlite", few) as small, ground.database("sqlite", many) as large:
-        contenders = {
+        alternatives = {
             f"{name}, {rows:,} rows": ground.measure(module, "newest", 500, url)
             for name, module in ((CORE, "core"), (ORM, "orm"))
             for rows, url in ((few, small), (many, large))
         }
-        samples = take_turns(contenders, runs)
+        samples = take_turns(alternatives, runs)
     bounds = {
         f"{name}, {many:,} rows": [Reach(f"{name}, {few:,} rows", "≤", 1.2)] for name in (CORE, ORM)
     }
@@ -182,11 +182,11 @@ def newest(ground: Ground, few: int, many: int, runs: int) -> dict[str, Any]:
 def insert_one(ground: Ground, backend: str, runs: int) -> dict[str, Any]:
     """Insert a row and commit."""
     with ground.database(backend) as url:
-        contenders = {
+        alternatives = {
             name: ground.measure(module, "insert_one", 500, url)
             for name, module in modules(backend).items()
         }
-        return table(take_turns(contenders, runs), {})
+        return table(take_turns(alternatives, runs), {})
 
 
 def process(ground: Ground, runs: int) -> dict[str, Any]:
@@ -194,26 +194,26 @@ def process(ground: Ground, runs: int) -> dict[str, Any]:
     python = ground.ours / "python"
     with ground.database("sqlite") as url:
 
-        def command(api: str, *arguments: str | Path) -> Contender:
+        def command(api: str, *arguments: str | Path) -> Alternative:
             source = str(ground.source(api, "plain", "sqlite"))
             environment = {"DATABASE_URL": url, "PYTHONPATH": source}
             return lambda: run(python, *arguments, cwd=ground.folder, **environment)
 
-        contenders = {
-            "script": command("orm", CONTENDERS / "bare.py"),
+        alternatives = {
+            "script": command("orm", ALTERNATIVES / "bare.py"),
             ORM: command("orm", "-m", "hello"),
             CORE: command("core", "-m", "hello"),
         }
-        samples = take_turns(contenders, runs)
+        samples = take_turns(alternatives, runs)
     return table(samples, {ORM: [Reach("script", "≤", 1.15)]})
 
 
 @contextmanager
 def pages(ground: Ground, backend: str, url: str) -> Iterator[dict[str, Server]]:
-    """Serve the page of every contender for the time of the block."""
+    """Serve the page of every alternative for the time of the block."""
     core, orm = (ground.source(api, "flask", backend) for api in ("core", "orm"))
     applications = {
-        DRIVER: ("page", f"{CONTENDERS}:{core}"),
+        DRIVER: ("page", f"{ALTERNATIVES}:{core}"),
         CORE: ("hello", str(core)),
         ORM: ("hello", str(orm)),
     }
@@ -251,11 +251,11 @@ def page(ground: Ground, backend: str, seconds: float, runs: int) -> dict[str, d
     tables: dict[str, dict[str, Any]] = {}
     with ground.database(backend, 1000) as url, pages(ground, backend, url) as servers:
         for method in ("GET", "POST"):
-            contenders = {
+            alternatives = {
                 name: lambda server=server, method=method: server.load(method, seconds)
                 for name, server in servers.items()
             }
-            samples = take_turns(contenders, runs)
+            samples = take_turns(alternatives, runs)
             reach = {
                 name: [Reach(DRIVER, "≥", bound)]
                 for name, bound in zip((CORE, ORM), bounds[backend, method], strict=True)
@@ -268,7 +268,7 @@ Lines = dict[str, list[tuple[int, float]]]
 
 
 def add_points(lines: Lines, x: int, samples: Mapping[str, list[Sample]], field: str) -> None:
-    """Add the median of each contender at x."""
+    """Add the median of each alternative at x."""
     for name, found in samples.items():
         lines.setdefault(name, []).append((x, median(getattr(each, field) for each in found)))
 
@@ -278,12 +278,12 @@ def grow_insert(ground: Ground, sizes: list[int], runs: int) -> dict[str, Any]:
     lines: Lines = {}
     for rows in sizes:
         with ground.database("sqlite") as url:
-            contenders = {
+            alternatives = {
                 name: ground.measure(module, "insert_many", rows, url, empty=True)
                 for name, module in modules("sqlite").items()
                 if name not in PEERS
             }
-            add_points(lines, rows, take_turns(contenders, runs), "value")
+            add_points(lines, rows, take_turns(alternatives, runs), "value")
     return {"x": "rows inserted", "y": "seconds", "log": True, "lines": lines}
 
 
@@ -293,12 +293,12 @@ def grow_stream(ground: Ground, sizes: list[int], runs: int) -> tuple[dict[str, 
     megabytes: Lines = {}
     for rows in sizes:
         with ground.database("sqlite", rows) as url:
-            contenders = {
+            alternatives = {
                 name: ground.measure(module, "stream", rows, url)
                 for name, module in modules("sqlite").items()
                 if name not in PEERS
             }
-            samples = take_turns(contenders, runs)
+            samples = take_turns(alternatives, runs)
         add_points(seconds, rows, samples, "value")
         add_points(megabytes, rows, samples, "megabytes")
     return (
@@ -315,11 +315,11 @@ def grow_page(ground: Ground, sizes: list[int], seconds: float, runs: int) -> di
             ground.database("sqlite", rows) as url,
             pages(ground, "sqlite", url) as servers,
         ):
-            contenders = {
+            alternatives = {
                 name: lambda server=server: server.load("GET", seconds)
                 for name, server in servers.items()
             }
-            add_points(lines, rows, take_turns(contenders, runs), "value")
+            add_points(lines, rows, take_turns(alternatives, runs), "value")
     return {"x": "rows in the table", "y": "GET requests per second", "lines": lines}
 
 
@@ -327,7 +327,7 @@ def main() -> None:
     """Measure, store and show."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few rows, one run")
-    parser.add_argument("--runs", type=int, default=5, help="of each contender: %(default)s")
+    parser.add_argument("--runs", type=int, default=5, help="of each alternative: %(default)s")
     parser.add_argument(
         "--postgresql",
         metavar="URL",

@@ -1,9 +1,9 @@
-"""Write what the documents show of the template, made from the template as it stands.
+"""Write the parts of the documents that come from the template.
 
 Usage: uv run docs/generate.py [--check]
 
-What is made stands between <!-- generate NAME ARGUMENTS --> and <!-- end -->; the functions
-with those names are below. --check writes nothing and names what has changed instead.
+A part is between <!-- generate NAME ARGUMENTS --> and <!-- end -->. The function with that name
+writes it. --check writes nothing, and prints the names of old documents.
 """
 
 import ast
@@ -37,7 +37,7 @@ from playwright.sync_api import sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.template import ROOT, copy_template
-from helpers.variants import DATABASES, DRIVERS, EXTRAS, REFUSED, VARIANTS, sample_url
+from helpers.variants import DATABASES, DRIVERS, EXTRAS, REJECTED, VARIANTS, sample_url
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 GENERATED = re.compile(r"(<!-- generate (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -72,11 +72,11 @@ def source(variant: str, file: str) -> str:
     return (render(variant) / "src" / "hello" / file).read_text()
 
 
-# --- what stands in the documents -------------------------------------------------------------
+# --- parts of the documents ---------------------------------------------------------------------
 
 
 def code(variant: str, file: str, *names: str) -> str:
-    """Show a file of the package, or what it defines under the names."""
+    """Show a file of the package, or its definitions of the names."""
     text = source(variant, file)
     if names:
         found = dict.fromkeys(names, "")
@@ -95,7 +95,7 @@ def code(variant: str, file: str, *names: str) -> str:
 
 
 def diff(old: str, new: str, file: str) -> str:
-    """Show in what a file of the package differs between two variants."""
+    """Show the difference of a file between two variants."""
     lines = difflib.unified_diff(
         source(old, file).splitlines(), source(new, file).splitlines(), n=1, lineterm=""
     )
@@ -108,7 +108,7 @@ def diff(old: str, new: str, file: str) -> str:
 
 
 def owners() -> str:
-    """Show which answers own each file, as its name in template/ says."""
+    """Show the answers that own each file, from its name in template/."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "template").rglob("*")):
         if path.is_dir() or "_cache" in str(path) or "__pycache__" in str(path):
@@ -163,18 +163,18 @@ def code_or_nothing(text: str) -> str:
     return f"`{text}`" if text else "nothing"
 
 
-def refused() -> str:
-    """Show every name of refused.yml, and why."""
+def rejected() -> str:
+    """Show every name of rejected.yml, with its reason."""
     lines = ["| URL | why it cannot be used | write instead |", "|---|---|---|"]
     lines += [
         f"| `{name}://` | {reason} | `{instead}://` |"
-        for name, (instead, reason) in REFUSED.items()
+        for name, (instead, reason) in REJECTED.items()
     ]
     return "\n".join(lines)
 
 
 def counts() -> str:
-    """Say how many names there are."""
+    """Count the names."""
     return (
         f"{len(DRIVERS)} pairs of database and driver can be used. The tests of this template "
         f"execute {len(EXECUTED)} of them on a real database. For the others, they compile the SQL."
@@ -194,12 +194,12 @@ COLOURS = {
 
 
 class Screen(pyte.Screen):
-    """A screen that answers the programs that ask where the cursor is."""
+    """A screen that tells programs the position of the cursor."""
 
     descriptor = -1
 
     def write_process_input(self, data: str) -> None:
-        """Send what the screen says to the program."""
+        """Send the answer of the screen to the program."""
         os.write(self.descriptor, data.encode())
 
 
@@ -291,20 +291,20 @@ def draw(screen: Screen) -> str:
 
 
 def page_sources() -> str:
-    """Return a hash of what the browser is given."""
+    """Return a hash of the files that the browser gets."""
     folder = render("orm-flask-sqlite") / "src" / "hello"
     files = [folder / "static/style.css", *sorted((folder / "templates").glob("[bm]*.html"))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def page_is_current() -> bool:
-    """Tell whether the picture of the page was made from what the browser is given now."""
+    """Return True if the picture of the page shows the current files."""
     picture = ROOT / "docs" / "page.png"
     return picture.exists() and page_sources().encode() in picture.read_bytes()
 
 
 def photograph_page() -> None:
-    """Take a picture of the Flask page, and note in it what it was made from."""
+    """Take a picture of the Flask page, with a hash of its files."""
     folder = render("orm-flask-sqlite")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -345,14 +345,14 @@ def photograph_page() -> None:
 
 BLOCKS: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (code, counts, databases, diff, drivers, owners, refused)
+    for function in (code, counts, databases, diff, drivers, owners, rejected)
 }
 
 
 def fill(match: re.Match[str]) -> str:
-    """Return a block of a document with what belongs in it."""
+    """Return a part of a document with its new content."""
     name, *arguments = shlex.split(match[2])
-    # Markdown wants blank lines around fences and tables.
+    # Markdown needs blank lines around fences and tables.
     return f"{match[1]}\n{BLOCKS[name](*arguments)}\n\n{match[3]}"
 
 

@@ -54,7 +54,7 @@ RULES = """
         'BY DEFAULT', 'ALWAYS'
     FROM pg_attribute WHERE attidentity = 'a' AND attrelid IN ({tables})
 """
-# A column has a sequence of its own, or a default that reads one.
+# A column has its own sequence, or a default that reads one.
 SEQUENCES = """
     SELECT attname, objid::regclass::text FROM pg_depend
     JOIN pg_class ON oid = objid AND relkind = 'S'
@@ -66,7 +66,7 @@ SEQUENCES = """
     JOIN pg_class ON pg_class.oid = refobjid AND relkind = 'S'
     WHERE adrelid = {table}
 """
-# The server counts by itself, without a sequence.
+# The server counts without a sequence.
 COUNTERS = """
     SELECT column_name, column_type FROM information_schema.columns
     WHERE extra LIKE '%auto_increment%' AND {place}
@@ -155,7 +155,7 @@ class Exact(TypeDecorator[Any]):
 
 
 def unchanged(value: Any) -> Any:
-    """Return a value for which a type does nothing."""
+    """Return a value that a type does not change."""
     return value
 
 
@@ -288,7 +288,7 @@ class Side:
 
 
 def first_line(error: Exception) -> str:
-    """Return what a driver says of an error."""
+    """Return the driver's text of an error."""
     return str(getattr(error, "orig", error)).partition("\n")[0]
 
 
@@ -480,7 +480,7 @@ def find_orphans(new: sa.Connection, table: sa.Table) -> Iterator[str]:
 
 
 def set_sequence(new: sa.Connection, table: sa.Table, column: str, name: str) -> str:
-    """Let a sequence go on behind the ids of a column, or return why it cannot."""
+    """Let a sequence continue after the ids of a column, or return why it cannot."""
     if new.dialect.name in MYSQL:
         argument = name
         [[step, following]] = run(new, f"SELECT increment, next_not_cached_value FROM {name}")

@@ -1,4 +1,4 @@
-"""Bring back the files that their owner had edited and that the new release does not have.
+"""Restore the files that their owner had edited and that the new release lacks.
 
 Copier deletes such a file with its edits. This script runs afterwards. It restores the file as a
 conflict, which git status calls "deleted by them", and prints where its lines are now.
@@ -76,7 +76,7 @@ def most_alike(base: bytes) -> str:
 
 
 def main(version: str) -> None:
-    """Bring back each deleted file that has edits."""
+    """Restore each deleted file that has edits."""
     # A second run finds none: the first one has recorded them as conflicts.
     gone = names("ls-files", "--deleted")
     with TemporaryDirectory() as folder:

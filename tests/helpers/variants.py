@@ -1,4 +1,4 @@
-"""The variants of the template, read from copier.yml, databases.yml and refused.yml.
+"""The variants of the template, read from copier.yml, databases.yml and rejected.yml.
 
 A new choice, database or driver there is tested without touching a test.
 """
@@ -23,9 +23,9 @@ DISTRIBUTION = "hello-world"
 
 QUESTIONS: dict[str, Any] = yaml.safe_load((ROOT / "copier.yml").read_text("utf-8"))
 _SECTIONS: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "databases.yml").read_text("utf-8"))
-_REFUSED: dict[str, Any] = yaml.safe_load((ROOT / "refused.yml").read_text("utf-8"))
+_REJECTED: dict[str, Any] = yaml.safe_load((ROOT / "rejected.yml").read_text("utf-8"))
 # The names that cannot be used: what to write instead, and why.
-REFUSED: dict[str, list[str]] = _REFUSED["names"]
+REJECTED: dict[str, list[str]] = _REJECTED["names"]
 
 
 def _facts(name: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ EMBEDDED = {"clickhousedb": "chdb", "firebird": "fdb"}
 
 def options_not_taken(name: str) -> list[str]:
     """Return the options that are rejected with a driver, as patterns."""
-    words = [words for names, words in _REFUSED["options"].items() if re.search(names, name)]
+    words = [words for names, words in _REJECTED["options"].items() if re.search(names, name)]
     return " ".join([*words, DRIVERS[name].get("rejects", "")]).split()
 
 

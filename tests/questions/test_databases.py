@@ -1,4 +1,4 @@
-"""databases.yml and refused.yml: complete, in order, and true of what no server here can prove."""
+"""databases.yml and rejected.yml: complete, in order, and true of what no server here can prove."""
 
 import pkgutil
 import re
@@ -26,7 +26,7 @@ from helpers.variants import (
     DRIVERS,
     EVERY,
     PACKAGE,
-    REFUSED,
+    REJECTED,
     RESERVED,
     VARIANTS,
     Variant,
@@ -121,7 +121,7 @@ def shipped() -> set[str]:
 def test_every_driver_that_sqlalchemy_ships_has_a_row() -> None:
     names = shipped()
     assert {"mssql+pyodbc", "oracle+oracledb_async", "postgresql+psycopg_async"} <= names
-    assert names <= {*DATABASES, *REFUSED}
+    assert names <= {*DATABASES, *REJECTED}
 
 
 def test_every_dialect_that_sqlalchemy_ships_has_a_row() -> None:
@@ -170,9 +170,9 @@ def test_a_row_is_complete(name: str) -> None:
 
 
 def test_what_is_rejected_is_sorted_and_has_an_alternative_that_works_and_a_reason() -> None:
-    assert list(REFUSED) == sorted(REFUSED)
-    assert not {*REFUSED} & {*DATABASES}
-    for instead, reason in REFUSED.values():
+    assert list(REJECTED) == sorted(REJECTED)
+    assert not {*REJECTED} & {*DATABASES}
+    for instead, reason in REJECTED.values():
         assert instead in DATABASES
         assert not reason.endswith(".")
 

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError
 from helpers.files import files
 from helpers.processes import run
 from helpers.rendering import SENTENCE, Render, check_values, project_of, refusal
-from helpers.variants import BARE, DRIVERS, QUESTIONS, REFUSED, sample_url
+from helpers.variants import BARE, DRIVERS, QUESTIONS, REJECTED, sample_url
 
 BAD_NAMES = {
     "": "Write a name, such as Hello World.",
@@ -271,7 +271,7 @@ RESTS = st.builds(
     st.one_of(st.just(""), PART.map("?a={}".format), PART.map("?{}=secret".format)),
 )
 URLS = st.one_of(
-    st.builds("{}://{}".format, st.one_of(st.sampled_from(sorted(REFUSED)), PART), RESTS),
+    st.builds("{}://{}".format, st.one_of(st.sampled_from(sorted(REJECTED)), PART), RESTS),
     st.text(max_size=60),
 )
 FEW = settings(

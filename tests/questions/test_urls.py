@@ -28,7 +28,7 @@ from helpers.variants import (
     EVERY,
     FILES,
     FRAMEWORKS,
-    REFUSED,
+    REJECTED,
     Variant,
     options_not_taken,
     require_system_packages,
@@ -286,11 +286,11 @@ def test_what_people_write_is_accepted_or_told_how_to_write(
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 def test_a_name_that_cannot_work_is_rejected_with_its_reason(
     ask: Render, follow: Callable[..., str], tmp_path: Path, name: str, framework: str
 ) -> None:
-    instead, reason = REFUSED[name]
+    instead, reason = REJECTED[name]
     for address in ("localhost/x", "localhost", "u@h/d?sslmode=require", "u:secret@h/d"):
         answers = {"framework": framework, "database_url": f"{name}://{address}"}
         said = refusal(ask, tmp_path / "project", **answers)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import yaml
 from pytest_copie.plugin import Copie
 from sqlalchemy import NullPool, create_engine, inspect, text
 from sqlalchemy.orm import Session
@@ -29,7 +30,8 @@ from helpers.projects import PYTHON, Project, alembic, run_python, run_tests
 from helpers.rendering import project_of
 from helpers.template import ROOT
 from helpers.updates import copy, update
-from helpers.variants import EXTRAS, PACKAGE, PROJECT_NAME
+from helpers.variants import EXTRAS, PACKAGE, PROJECT_NAME, REJECTED
+from helpers.words import LONGEST, faults, prose_of_comments, prose_of_python
 
 GENERATED = re.compile(r"<!-- generate .+? -->.*?<!-- end -->", re.DOTALL)
 posix = pytest.mark.skipif(sys.platform == "win32", reason="The documents are for POSIX systems.")
@@ -192,60 +194,68 @@ def test_the_documents_that_a_project_names_are_there(
     assert all((ROOT / "docs" / name).is_file() for name in named)
 
 
-# Words that readers had to read twice, in the forms that have no plain meaning here.
-PRIVATE_WORDS = re.compile(
-    r"\b(asks? for|at last|begins? again|beside|blocking|brings?|by itself|contenders?|cut off"
-    r"|goes on|go on|half a body|hands? out|is to be|are to be|knows|leaves? \S+ out|left out"
-    r"|mends?|of (?:its|their|your|our) own|other signs|outlives?|passed over|past the pooler"
-    r"|refuse[sd]?|said|says|somebody|speaks?|stand-in|stands? (?:for|in)"
-    r"|takes? (?:back|away|out)|taken (?:back|away|out|for)|truth value|waits? for its turn"
-    r"|wants|whoever|whose|without rights)\b",
-    re.IGNORECASE,
-)
-LONGEST = 25
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def sentences(text: str) -> list[str]:
-    """Return the sentences of a page, where code is one word and a link is its text."""
-    text = re.sub(r"<!-- (\w+) .+? -->.*?<!-- end -->|<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
-    # A table and a heading have no sentences. A list item is a paragraph.
-    text = re.sub(r"^(\||#).*$", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^ *([-*]|\d+\.) ", "\n\n", text, flags=re.MULTILINE)
-    text = re.sub(r"`[^`]+`|<https?://[^>]+>", "CODE", text)
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
-    parts = (part.replace("\n", " ") for part in re.split(r"\n\s*\n", text))
-    found = [sentence for part in parts for sentence in re.split(r"(?<=[.!?])\s+", part.strip())]
-    return [sentence for sentence in found if sentence]
-
-
-def faults(text: str) -> list[str]:
-    """Return the sentences of a page that are too long or use a private word."""
-    return [
-        sentence
-        for sentence in sentences(text)
-        if len(sentence.split()) > LONGEST
-        or (";" in sentence and ":" in sentence)
-        or PRIVATE_WORDS.search(sentence)
-    ]
-
-
-USER_PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-@pytest.mark.parametrize("page", USER_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_has_short_sentences_in_plain_words(page: Path) -> None:
     assert faults(page.read_text("utf-8")) == []
 
 
-@pytest.mark.parametrize("extras", [[], EXTRAS], ids=["none", "all"])
-@pytest.mark.parametrize("framework", ["plain", "flask"])
-def test_the_readme_of_a_project_has_short_sentences_in_plain_words(
-    copie: Copie, template: Path, framework: str, extras: list[str]
+def test_the_changelog_has_short_sentences_in_plain_words() -> None:
+    text, older, _ = (ROOT / "CHANGELOG.md").read_text("utf-8").partition("## Version 0.4.0\n")
+    assert older
+    assert faults(text) == []
+
+
+def test_what_copier_prints_has_short_sentences_in_plain_words() -> None:
+    questions = yaml.safe_load((ROOT / "copier.yml").read_text("utf-8"))
+    texts = [
+        part[key]
+        for part in questions.values()
+        if isinstance(part, dict) and "type" in part
+        for key in ("help", "validator")
+        if key in part
+    ]
+    # An indented line is a command.
+    texts += [
+        re.sub("^  .*$", "", path.read_text("utf-8"), flags=re.MULTILINE)
+        for path in sorted((ROOT / "hooks").glob("*.jinja"))
+    ]
+    texts += [f"It cannot be used: {reason}." for _, reason in REJECTED.values()]
+    assert (
+        faults("\n\n".join(re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "CODE", text) for text in texts)) == []
+    )
+
+
+PROJECTS: list[dict[str, Any]] = [
+    {},
+    {"extras": EXTRAS},
+    {"framework": "flask", "database_url": "postgresql://localhost/hello"},
+    {"framework": "flask", "database_url": "cockroachdb://localhost/hello", "extras": EXTRAS},
+    {"database_url": "mysql://localhost/hello", "extras": ["docker", "migrations"]},
+    {"database_url": "postgresql+asyncpg://localhost/hello", "api": "core"},
+    {"database_url": "trino://localhost/catalog/hello"},
+]
+
+
+@pytest.mark.parametrize(
+    "answers", PROJECTS, ids=lambda answers: " ".join(map(str, answers.values()))
+)
+def test_a_project_has_short_sentences_in_plain_words(
+    copie: Copie, template: Path, answers: dict[str, Any]
 ) -> None:
-    answers = {"project_name": "hello", "framework": framework, "extras": extras}
-    readme = project_of(copie.copy(answers, template)) / "README.md"
-    assert faults(readme.read_text("utf-8")) == []
+    folder = project_of(copie.copy({"project_name": "hello"} | answers, template))
+    found = {}
+    for path in filter(Path.is_file, folder.rglob("*")):
+        text = path.read_text("utf-8")
+        if path.suffix == ".py":
+            text = prose_of_python(text)
+        elif path.suffix != ".md":
+            text = prose_of_comments(text)
+        found[path.relative_to(folder).as_posix()] = faults(text)
+    assert {"README.md", "src/hello/schema.py", "pyproject.toml"} < found.keys()
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.parametrize(
@@ -259,6 +269,12 @@ def test_the_readme_of_a_project_has_short_sentences_in_plain_words(
 def test_a_sentence_that_breaks_a_rule_is_found(sentence: str) -> None:
     page = f"# Words; and: more\n\n```text\nsays; that: it\n```\n\n- A `says`. {sentence} Short."
     assert faults(page) == [sentence]
+    half = sentence.replace(" ", "\n    ", 1)
+    module = f'"""A module."""\n\n\ndef do() -> None:\n    """Do it.\n\n    {half}\n    """\n'
+    assert faults(prose_of_python(module)) == [sentence]
+    half = sentence.replace(" ", "\n# ", 1)
+    assert faults(prose_of_python(f"x = 1\n# {half}\n")) == [sentence]
+    assert faults(prose_of_comments(f"key: value\n# {half}\nsays: that; it\n")) == [sentence]
 
 
 OWN_THINGS: list[dict[str, Any]] = [

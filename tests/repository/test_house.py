@@ -161,11 +161,11 @@ def test_copier_yml_is_the_conversation() -> None:
 
 def test_the_questionnaire_can_be_read() -> None:
     files = [*(ROOT / "questions").iterdir(), *ROOT.glob("*.yml")]
-    assert {"databases.yml", "refused.yml"} < {path.name for path in files}
+    assert {"databases.yml", "rejected.yml"} < {path.name for path in files}
     for path in files:
         assert max(map(len, path.read_text("utf-8").splitlines())) <= 120, path.name
     # What rejects a URL.
-    rules, example = (ROOT / "questions" / f"{name}.jinja" for name in ("refused_urls", "example"))
+    rules, example = (ROOT / "questions" / f"{name}.jinja" for name in ("rejected_urls", "example"))
     text = rules.read_text("utf-8") + example.read_text("utf-8")
     assert len(text.splitlines()) <= 90
     assert len(re.findall(r"\b(?:el)?if\b", text)) <= 32

@@ -64,7 +64,7 @@ TEXTS = [
     "=1+1",
     "x" * 255,
 ]
-REFUSED = {
+REJECTED = {
     "nothing": b"",
     "an empty message": b"message=",
     "another field": b"text=Hello",
@@ -137,7 +137,7 @@ def check_the_list(page: Page) -> None:
         assert page.client.get().messages == TEXTS[max(0, count - 20) : count]
     assert page.rows() == TEXTS
 
-    for name, body in REFUSED.items():
+    for name, body in REJECTED.items():
         reply = page.client.request("POST", "/", body, FORM)
         check_refused(reply)
         assert reply.error.startswith("The message "), (name, reply)

@@ -1,7 +1,7 @@
-"""Time one task of one contender, in a process and an environment of its own.
+"""Time one task of one alternative, in a process and an environment of its own.
 
-Usage: worker.py CONTENDER TASK COUNT, with the database in DATABASE_URL. The tasks are the
-methods of each contender's Store. Prints the seconds that the task took, and the megabytes
+Usage: worker.py ALTERNATIVE TASK COUNT, with the database in DATABASE_URL. The tasks are the
+methods of each alternative's Store. Prints the seconds that the task took, and the megabytes
 that the process had in memory at most.
 """
 
@@ -23,7 +23,7 @@ def megabytes() -> float:
     return int(peak.split()[1]) / 1024
 
 
-def perform(store: Any, task: str, count: int) -> float:  # noqa: ANN401 (any contender's Store)
+def perform(store: Any, task: str, count: int) -> float:  # noqa: ANN401 (any alternative's Store)
     """Do a task and return its seconds: of all rows at once, or of one on average."""
     method = getattr(store, task)
     text = "Hello, World! {}".format
@@ -43,7 +43,7 @@ def perform(store: Any, task: str, count: int) -> float:  # noqa: ANN401 (any co
 
 
 if __name__ == "__main__":
-    contender, task, count = sys.argv[1:]
-    store = import_module(contender).Store(os.environ["DATABASE_URL"])
+    alternative, task, count = sys.argv[1:]
+    store = import_module(alternative).Store(os.environ["DATABASE_URL"])
     seconds = perform(store, task, int(count))
     print(json.dumps({"seconds": seconds, "megabytes": megabytes()}))
