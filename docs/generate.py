@@ -28,6 +28,7 @@ from html import escape
 from pathlib import Path
 from tempfile import mkdtemp
 from termios import TIOCSWINSZ
+from typing import Literal
 from urllib.request import urlopen
 
 import copier
@@ -185,6 +186,10 @@ def counts() -> str:
 
 COLUMNS, ROWS, CELL, LINE = 100, 60, 8.4, 20
 MICROPHONE = "\N{MICROPHONE}"
+PICTURES: dict[Path, Literal["light", "dark"]] = {
+    ROOT / "docs" / "page.png": "light",
+    ROOT / "docs" / "page-dark.png": "dark",
+}
 # The colours of Copier's questions: on a light page, on a dark one.
 COLOURS = {
     "default": ("#1f2328", "#e6edf3"),
@@ -297,14 +302,14 @@ def page_sources() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def page_is_current() -> bool:
-    """Return True if the picture of the page shows the current files."""
-    picture = ROOT / "docs" / "page.png"
-    return picture.exists() and page_sources().encode() in picture.read_bytes()
+def old_pictures() -> list[Path]:
+    """Return the pictures of the page that do not show the current files."""
+    note = page_sources().encode()
+    return [path for path in PICTURES if not path.exists() or note not in path.read_bytes()]
 
 
 def photograph_page() -> None:
-    """Take a picture of the Flask page, with a hash of its files."""
+    """Take the pictures of the Flask page, with a hash of its files."""
     folder = render("orm-flask-sqlite")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -332,13 +337,15 @@ def photograph_page() -> None:
             page.get_by_label("New message").fill(text)
             page.keyboard.press("Enter")
             page.get_by_text(text).wait_for()
-        png = page.screenshot()
+        chunk = b"tEXtSource\0" + page_sources().encode()
+        note = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for path, scheme in PICTURES.items():
+            page.emulate_media(color_scheme=scheme)
+            png = page.screenshot()
+            # The note goes after the header, which always ends at byte 33.
+            path.write_bytes(png[:33] + note + png[33:])
         browser.close()
         server.terminate()
-    chunk = b"tEXtSource\0" + page_sources().encode()
-    note = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
-    # The note goes after the header, which always ends at byte 33.
-    (ROOT / "docs" / "page.png").write_bytes(png[:33] + note + png[33:])
 
 
 # --- the command -----------------------------------------------------------------------------
@@ -365,8 +372,8 @@ def main() -> int:
     if not check:
         for path in stale:
             path.write_text(texts[path])
-    if not page_is_current():
-        stale.append(ROOT / "docs" / "page.png")
+    if pictures := old_pictures():
+        stale += pictures
         if not check:
             photograph_page()
     for path in stale:

@@ -127,6 +127,7 @@ def test_links_inside_the_repository_lead_somewhere(page: str) -> None:
     text = prose(page)
     targets = re.findall(r"\]\(<?([^)\s>]+)", text)
     targets += re.findall(r"^\[[^\]]+\]: <?([^\s>]+)", text, re.MULTILINE)
+    targets += re.findall(r'(?:src|srcset)="([^"]+)"', text)
     for target in targets:
         path, _, anchor = target.partition("#")
         if re.match(r"[a-z][a-z0-9+.-]*:", path):
