@@ -124,7 +124,7 @@ def test_gitlab_runs_what_the_project_runs(monorepo: Repository) -> None:
     for job in ("lint", "test"):
         for command in project[job]["script"]:
             done = monorepo.shell(f"export {variables}; {command}")
-            ran.append(done.stdout.splitlines()[-1])
+            ran += done.stdout.splitlines()[-1:]
     assert re.fullmatch(
         r"All checks passed!\n\d+ files already formatted\n"
         r"Success: no issues found in \d+ source files\n.* \d+ passed.*",
