@@ -8,7 +8,7 @@ from helpers.variants import EVERY, EXTRAS, VARIANTS, Variant, room
 
 Answers = dict[str, Any]
 
-# With this a project runs a transaction again that the database refuses.
+# With this a project retries a transaction that the database rejects.
 SERIALIZABLE = "?options=-c%20default_transaction_isolation%3Dserializable"
 RETRIED = ["core-plain-postgresql+psycopg", "orm-flask-postgresql+psycopg"]
 PREFERRED = ["sqlite", "postgresql+psycopg", "mysql+pymysql", "postgresql+asyncpg"]

@@ -80,10 +80,12 @@ def own_server() -> Iterator[str]:
         start_new_session=True,
     ) as process:
         assert process.stdout
-        said = process.stdout.readline().strip()
-        if not said.startswith("postgresql:"):
-            missing(f"No PostgreSQL can be started here. {said} Name one in TEST_POSTGRESQL_URL.")
-        yield said
+        printed = process.stdout.readline().strip()
+        if not printed.startswith("postgresql:"):
+            missing(
+                f"No PostgreSQL can be started here. {printed} Name one in TEST_POSTGRESQL_URL."
+            )
+        yield printed
 
 
 @pytest.fixture(scope="session")

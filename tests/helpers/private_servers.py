@@ -22,7 +22,7 @@ OWNER = "owner"
 
 
 def as_nobody(*command: str | Path, output: Path) -> subprocess.Popen[bytes]:
-    """Start a program as a user without rights: PostgreSQL refuses to run as root."""
+    """Start a program as an unprivileged user, because PostgreSQL does not run as root."""
     user = None if os.geteuid() else "nobody"
     with output.open("ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=output.parent)
@@ -140,7 +140,7 @@ class PrivateServer:
         raise AssertionError(self.log.read_text())
 
     def stop(self) -> None:
-        """Stop in good order, whoever is connected."""
+        """Stop in good order, even if clients are connected."""
         self.process.send_signal(self.stop_signal)
         self.process.wait(timeout=60)
 

@@ -95,7 +95,7 @@ def render(template: Path) -> Render:
     """Answer the questions with trust off, and return the project's folder.
 
     It is for what pytest-copie cannot do: that trusts the template, names the folder and makes it
-    before an answer is refused, and gives answers as defaults, which no computed value refuses.
+    before an answer is rejected, and gives answers as defaults, which no computed value rejects.
     Its update can switch no answer, so that projects that are updated come from updates.py.
     """
 
@@ -156,8 +156,8 @@ def rendered(
 SENTENCE = re.compile(r"Validation error for question '(\w+)': ([A-Z0-9a-z].*[.])", re.DOTALL)
 
 
-def refusal(render: Render, destination: Path, **answers: object) -> str:
-    """Return the sentence that refuses the answers, having left nothing behind."""
+def rejection(render: Render, destination: Path, **answers: object) -> str:
+    """Return the sentence that rejects the answers, having left nothing behind."""
     with pytest.raises(ValueError, match="question") as error:
         render(destination, **answers)
     found = SENTENCE.fullmatch(str(error.value))

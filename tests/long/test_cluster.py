@@ -1,4 +1,4 @@
-"""Past one machine: refused transactions, a lost node, a standby that becomes the primary."""
+"""Past one machine: rejected transactions, a lost node, a standby that becomes the primary."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ class Contenders:
         """Wait until each of the processes has added messages from now on."""
 
         def added() -> list[int]:
-            # A reader that is not SERIALIZABLE is refused nothing.
+            # The database rejects no reader that is not SERIALIZABLE.
             texts = stored(self.urls[0].set(query={}), self.folder)
             return [sum(text.startswith(f"{number}.") for text in texts) for number in numbers]
 
@@ -111,7 +111,7 @@ def check_acknowledged(results: list[dict[str, Any]], rows: list[str]) -> None:
 
 
 def check_retries(results: list[dict[str, Any]]) -> None:
-    """Check that transactions were refused, and that no caller heard of it."""
+    """Check that transactions were rejected, and that no caller heard of it."""
     assert [
         part["errors"] for result in results for part in result["parts"] if part["errors"]
     ] == []
@@ -137,7 +137,7 @@ def test_serializable_transactions_that_meet_are_run_again(
     check_acknowledged(results, stored(url, tmp_path))
 
 
-def test_a_transaction_that_is_always_refused_ends_with_one_line(
+def test_a_transaction_that_is_always_rejected_ends_with_one_line(
     make_site: MakeSite, new_database: NewDatabase, tmp_path: Path
 ) -> None:
     site = make_site("core", "plain", "postgresql+psycopg", in_answer(SERIALIZABLE))
@@ -199,7 +199,7 @@ def check_a_node_that_is_killed_and_comes_back(nodes: list[Node], site: Site, fo
         contenders.wait(0, 1, 2)
         results = contenders.stop()
     check_acknowledged(results, check_same(urls, folder))
-    # It was gone, and said so.
+    # It had left, and reported it.
     assert any(part["errors"] for part in results[2]["parts"])
 
 

@@ -26,9 +26,9 @@ CONSOLE = re.findall(r"^```console\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 ORM, CORE, TIDY, UPGRADE, NEXT = (re.findall(r"^\$ (.+)$", part, re.MULTILINE) for part in CONSOLE)
 ORM_IMPORT, QUERIES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 [CORE_IMPORT] = re.findall(r"it is `(from \. import .+?)`", PAGE)
-[BLOCKING] = re.findall(r"`(--with 'psycopg.+?)`", PAGE)
+[SYNC] = re.findall(r"`(--with 'psycopg.+?)`", PAGE)
 [NAMED] = re.findall(r"as in `(CheckConstraint.+?)`", PAGE)
-# One project for each database, an asyncio one among them that asks for a blocking driver.
+# One project for each database, an asyncio one among them that needs a synchronous driver.
 PROJECTS = [
     Variant("orm", "plain", "sqlite", DRIVERS["sqlite"], ("migrations",)),
     Variant("core", "plain", "postgresql+asyncpg", DRIVERS["postgresql+asyncpg"], ("migrations",)),
@@ -86,12 +86,12 @@ class Shop:
         self.variant = variant
         self.folder = folder
         self.url = url
-        blocking = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
-        blocking_url = url.set(drivername=blocking.get(variant.backend, variant.drivername))
-        self.urls = {"sqlite:///shop.db": shown(blocking_url), "sqlite:///empty.db": shown(empty)}
+        sync = {"postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+        sync_url = url.set(drivername=sync.get(variant.backend, variant.drivername))
+        self.urls = {"sqlite:///shop.db": shown(sync_url), "sqlite:///empty.db": shown(empty)}
         if variant.backend == "sqlite":  # whose file is named from the project's folder
-            blocking_url = blocking_url.set(database=str(folder / str(url.database)))
-        self.engine = create_engine(blocking_url, poolclass=NullPool)
+            sync_url = sync_url.set(database=str(folder / str(url.database)))
+        self.engine = create_engine(sync_url, poolclass=NullPool)
         run(UV, "sync", "--quiet", cwd=folder)
         lend_bytecode(folder / ".venv")
         with self.engine.begin() as connection:
@@ -113,8 +113,8 @@ class Shop:
         """Make the models, and edit what has to be edited by hand."""
         lines, imported = (ORM, ORM_IMPORT) if self.variant.api == "orm" else (CORE, CORE_IMPORT)
         if "asyncpg" in self.variant.drivername:
-            lines = [line.replace("uv run", f"uv run {BLOCKING}") for line in lines]
-            assert any(BLOCKING in line for line in lines)
+            lines = [line.replace("uv run", f"uv run {SYNC}") for line in lines]
+            assert any(SYNC in line for line in lines)
         self.type(*lines)
         models = (self.folder / "src/hello/shop.py").read_text("utf-8")
         for backend, word in UNSEEN.items():
@@ -149,7 +149,7 @@ class Shop:
         """Ask for rows that were there."""
         program = self.folder / "use.py"
         program.write_text(USE[self.variant.api], "utf-8")
-        output = self.type(f"uv run -q {BLOCKING} use.py '{self.urls['sqlite:///shop.db']}'")
+        output = self.type(f"uv run -q {SYNC} use.py '{self.urls['sqlite:///shop.db']}'")
         program.unlink()
         return output
 

@@ -1,4 +1,4 @@
-"""What goes wrong around a project: said in a sentence, survived, and nothing acknowledged lost."""
+"""What goes wrong around a project: told in a sentence, survived, and nothing acknowledged lost."""
 
 import os
 import signal

@@ -74,12 +74,12 @@ def test_a_commit_is_checked_by_the_projects_that_it_changes(monorepo: Repositor
 
     own = monorepo.folder / FOLDER / "src/hello/own.py"
     own.write_text('"""My own."""\n\nURL: int = "postgresql://u:secret@h/d"\n')
-    refused = monorepo.shell("git add --all; git commit --message 'Leak'", check=False)
-    assert refused.returncode == 1
-    said = refused.stdout + refused.stderr
-    failed = set(re.findall(r"^ *- hook id: (.+)$", said, re.MULTILINE))
+    rejected = monorepo.shell("git add --all; git commit --message 'Leak'", check=False)
+    assert rejected.returncode == 1
+    printed = rejected.stdout + rejected.stderr
+    failed = set(re.findall(r"^ *- hook id: (.+)$", printed, re.MULTILINE))
     assert failed == {"detect-secrets", "mypy"}
-    assert not re.search("Passed|Failed", said.partition("services/second")[2])
+    assert not re.search("Passed|Failed", printed.partition("services/second")[2])
     own.write_text('"""My own."""\n\nNAME = "x"\n')
     monorepo.shell("git add --all; git commit --message 'Own'")
     assert git(monorepo.folder, "log", "-2", "--format=%s") == "Own\nAdd the hooks\n"

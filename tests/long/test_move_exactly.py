@@ -397,14 +397,14 @@ def test_a_row_that_a_trigger_drops_is_named(place: MakePlace) -> None:
     here.stops("Table t, row id=3: the database does not have it.")
 
 
-def test_a_table_without_transactions_is_refused(place: MakePlace) -> None:
+def test_a_table_without_transactions_is_rejected(place: MakePlace) -> None:
     here = place(MARIADB)
     here.model('Table("t", metadata, key(), mysql_engine="MyISAM")\n')
     here.sqlite("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1);")
     here.stops("These tables have no transactions:\nt\n")
 
 
-def test_a_file_that_changes_meanwhile_is_refused(place: MakePlace) -> None:
+def test_a_file_that_changes_meanwhile_is_rejected(place: MakePlace) -> None:
     here = place(POSTGRESQL)
     here.model(WRITER + 'Table("t", metadata, key(), Column("x", Writer))\n')
     here.sqlite(
@@ -514,7 +514,7 @@ def test_the_file_is_the_one_that_is_named(name: str, argument: str, place: Make
         "://x:y:z",
     ],
 )
-def test_what_is_no_file_is_refused(argument: str, place: MakePlace) -> None:
+def test_what_is_no_file_is_rejected(argument: str, place: MakePlace) -> None:
     here = place(MARIADB)
     here.model('Table("t", metadata, key())\n')
     error = here.stops("Write sqlite:/// and the path of the file.", argument=argument)

@@ -233,7 +233,7 @@ def test_every_row_moves_whole_and_once(moved: Move, request: pytest.FixtureRequ
 
 
 @pytest.mark.parametrize("moved", MOVES[::2], ids=name, indirect=True)
-def test_a_move_that_is_refused_or_killed_leaves_nothing_and_can_be_done_again(
+def test_a_move_that_is_rejected_or_killed_leaves_nothing_and_can_be_done_again(
     moved: Move,
 ) -> None:
     moved.sqlite("UPDATE people SET house_id = 99 WHERE id = 7")

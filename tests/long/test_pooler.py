@@ -25,7 +25,7 @@ SNIPPETS = re.findall(r"```python\n(.+?)```", SECTION, re.DOTALL)
 LINES = dict(zip(["postgresql+psycopg", "postgresql+asyncpg"], SNIPPETS, strict=True))
 [(NAME, OPTIONS)] = re.findall(r"\$ export (\w+)='(.+)'", SECTION)
 # Two clients, each of which asks the same often enough to have it prepared.
-BLOCKING = f"""
+SYNC = f"""
     from {PACKAGE}.db import make_engine
     from {PACKAGE}.messages import latest_messages
     from {PACKAGE}.db.url import database_url
@@ -67,7 +67,7 @@ FLASK = f"""
         for _ in range(10):
             assert client.post("/", data={{"message": "Hello"}}).status_code == 303
 """
-PROGRAMS = {"plain": BLOCKING, "asyncio": ASYNCIO, "flask": FLASK}
+PROGRAMS = {"plain": SYNC, "asyncio": ASYNCIO, "flask": FLASK}
 CLASH = r'prepared statement "\w+" (already exists|does not exist)'
 
 

@@ -1,4 +1,4 @@
-"""What the questionnaire accepts works; what it refuses is refused in one sentence."""
+"""What the questionnaire accepts works; what it rejects is rejected in one sentence."""
 
 import json
 import keyword
@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from helpers.files import files
 from helpers.processes import run
-from helpers.rendering import SENTENCE, Render, check_values, project_of, refusal
+from helpers.rendering import SENTENCE, Render, check_values, project_of, rejection
 from helpers.variants import BARE, DRIVERS, QUESTIONS, REJECTED, sample_url
 
 BAD_NAMES = {
@@ -88,12 +88,12 @@ COMPUTED = [
 
 @pytest.mark.parametrize(("name", "sentence"), BAD_NAMES.items())
 def test_a_bad_name_is_rejected(ask: Render, tmp_path: Path, name: str, sentence: str) -> None:
-    said = refusal(ask, tmp_path / "project", project_name=name)
+    printed = rejection(ask, tmp_path / "project", project_name=name)
     package = re.sub("[ -]", "_", name.lower())
-    assert sentence.format(package) in said
+    assert sentence.format(package) in printed
     # A terminal shows 34 characters.
-    assert said.startswith(("Write ", f"{package} is a "))
-    assert f"Write another name, such as My {name}." in said or "{}" not in sentence
+    assert printed.startswith(("Write ", f"{package} is a "))
+    assert f"Write another name, such as My {name}." in printed or "{}" not in sentence
 
 
 @pytest.mark.parametrize("name", GOOD_NAMES)
@@ -107,7 +107,7 @@ def test_a_good_name_is_kept(render: Render, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("question", ["api", "framework"])
-def test_a_choice_that_is_none_is_refused(render: Render, tmp_path: Path, question: str) -> None:
+def test_a_choice_that_is_none_is_rejected(render: Render, tmp_path: Path, question: str) -> None:
     with pytest.raises(ValueError, match=f"Invalid choice for '{question}': 'x' is not in "):
         render(tmp_path / "project", **{question: "x"})
     assert not (tmp_path / "project").exists()
@@ -115,8 +115,8 @@ def test_a_choice_that_is_none_is_refused(render: Render, tmp_path: Path, questi
 
 @pytest.mark.parametrize("question", COMPUTED)
 def test_a_computed_value_cannot_be_answered(render: Render, tmp_path: Path, question: str) -> None:
-    said = refusal(render, tmp_path / "project", **{question: "true"})
-    assert said.startswith("Remove this value. ")
+    printed = rejection(render, tmp_path / "project", **{question: "true"})
+    assert printed.startswith("Remove this value. ")
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_no_value_that_follows_from_the_answers_hides_a_method(
     assert set(keys) & set(dir(dict)) == set()
 
 
-def test_the_last_line_of_a_refusal_stands_alone(template: Path, tmp_path: Path) -> None:
+def test_the_last_line_of_a_rejection_stands_alone(template: Path, tmp_path: Path) -> None:
     copier = Path(sys.executable).with_name("copier")
     data = ("--defaults", "--data", "database_url=postgresql://user:secret@localhost/x")
     done = run(copier, "copy", *data, template, tmp_path / "project", cwd=tmp_path, check=False)
@@ -282,45 +282,45 @@ FEW = settings(
 )
 
 
-def is_refused_or_kept(render: Render, name: str, url: str) -> bool:
-    """Check that the answers are refused, or kept, and return whether they are kept."""
+def is_rejected_or_kept(render: Render, name: str, url: str) -> bool:
+    """Check that the answers are rejected, or kept, and return whether they are kept."""
     with TemporaryDirectory() as folder:
         destination = Path(folder) / "project"
-        said = ""
+        printed = ""
         try:
             render(destination, project_name=name, database_url=url)
         except ValueError as error:
-            said = str(error)
-        if said:
-            assert SENTENCE.fullmatch(said), said
+            printed = str(error)
+        if printed:
+            assert SENTENCE.fullmatch(printed), printed
             assert not destination.exists()
         else:
             assert make_url(url).password is None
             check_values(destination, name, url)
-    return not said
+    return not printed
 
 
 @FEW
 @given(name=NAMES)
-def test_any_name_is_refused_or_kept(render: Render, name: str) -> None:
-    is_refused_or_kept(render, name, "sqlite:///a.db")
+def test_any_name_is_rejected_or_kept(render: Render, name: str) -> None:
+    is_rejected_or_kept(render, name, "sqlite:///a.db")
 
 
 # What hypothesis tries first is the first of these, and the second is another for each name.
 @pytest.mark.parametrize("name", [*BARE, *DRIVERS])
 @settings(FEW, max_examples=2)
 @given(rest=st.one_of(st.none(), RESTS))
-def test_any_url_of_a_known_name_is_refused_or_kept(
+def test_any_url_of_a_known_name_is_rejected_or_kept(
     render: Render, name: str, rest: str | None
 ) -> None:
     url = sample_url(name) if rest is None else f"{name}://{rest}"
-    assert is_refused_or_kept(render, "hello", url) or rest is not None
+    assert is_rejected_or_kept(render, "hello", url) or rest is not None
 
 
 @FEW
 @given(url=URLS)
-def test_any_other_url_is_refused_or_kept(render: Render, url: str) -> None:
-    is_refused_or_kept(render, "hello", url)
+def test_any_other_url_is_rejected_or_kept(render: Render, url: str) -> None:
+    is_rejected_or_kept(render, "hello", url)
 
 
 # Made of what can stand before, in and after a password.

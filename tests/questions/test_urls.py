@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from helpers.connections import SECRET
 from helpers.private_servers import PrivateServer, private_server
 from helpers.processes import free_port, run
-from helpers.rendering import Render, check_values, refusal
+from helpers.rendering import Render, check_values, rejection
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite, Site
 from helpers.variants import (
@@ -192,9 +192,9 @@ GOOD_URLS = [
 ]
 
 
-def told(said: str) -> str:
+def told(printed: str) -> str:
     """Return the URL that a sentence says to write instead."""
-    [url] = re.findall(r"^(?:Write|Remove the .* as in) (\w\S*://\S*?), ", said)
+    [url] = re.findall(r"^(?:Write|Remove the .* as in) (\w\S*://\S*?), ", printed)
     return str(url)
 
 
@@ -207,8 +207,8 @@ def follow(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Callable
         )
     )
 
-    def follow(said: str, **answers: str) -> str:
-        url = told(said)
+    def follow(printed: str, **answers: str) -> str:
+        url = told(printed)
         rendered(url, frozenset(answers.items()))
         return url
 
@@ -219,20 +219,20 @@ def follow(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Callable
 def test_a_bad_url_is_rejected(
     ask: Render, follow: Callable[..., str], tmp_path: Path, url: str, sentence: str
 ) -> None:
-    said = refusal(ask, tmp_path / "project", project_name="project", database_url=url)
-    assert sentence in said
-    assert "secret" not in said.replace("is secret", "")
+    printed = rejection(ask, tmp_path / "project", project_name="project", database_url=url)
+    assert sentence in printed
+    assert "secret" not in printed.replace("is secret", "")
     # A terminal of 80 columns cuts it off after 34 characters: what to do comes first.
-    assert said.startswith(("Write ", "Remove the password"))
-    follow(said, project_name="project")
+    assert printed.startswith(("Write ", "Remove the password"))
+    follow(printed, project_name="project")
 
 
 @pytest.mark.parametrize(("given", "url"), PATHS.items())
 def test_a_path_is_answered_with_its_url(
     ask: Render, follow: Callable[..., str], tmp_path: Path, given: str, url: str
 ) -> None:
-    said = refusal(ask, tmp_path / "project", project_name="hello", database_url=given)
-    assert follow(said, project_name="hello") == url
+    printed = rejection(ask, tmp_path / "project", project_name="hello", database_url=given)
+    assert follow(printed, project_name="hello") == url
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
@@ -272,16 +272,16 @@ def test_what_people_write_is_accepted_or_told_how_to_write(
     bare = re.sub(":secret[^@]*@", "@", url)
     drivername = bare.partition("://")[0]
     if bare != url:
-        said = refusal(ask, tmp_path / "project", project_name="hello", database_url=url)
-        assert said.startswith("Remove the password, as in "), said
-        assert "secret" not in said
-        follow(said, project_name="hello")
+        printed = rejection(ask, tmp_path / "project", project_name="hello", database_url=url)
+        assert printed.startswith("Remove the password, as in "), printed
+        assert "secret" not in printed
+        follow(printed, project_name="hello")
     if expected == "accepted":
         ask(tmp_path / "project", project_name="hello", database_url=bare)
         return
-    said = refusal(ask, tmp_path / "project", project_name="hello", database_url=bare)
-    assert expected in said
-    instead = follow(said, project_name="hello").partition("://")[0]
+    printed = rejection(ask, tmp_path / "project", project_name="hello", database_url=bare)
+    assert expected in printed
+    instead = follow(printed, project_name="hello").partition("://")[0]
     assert instead == drivername or drivername not in DATABASES
 
 
@@ -293,11 +293,11 @@ def test_a_name_that_cannot_work_is_rejected_with_its_reason(
     instead, reason = REJECTED[name]
     for address in ("localhost/x", "localhost", "u@h/d?sslmode=require", "u:secret@h/d"):
         answers = {"framework": framework, "database_url": f"{name}://{address}"}
-        said = refusal(ask, tmp_path / "project", **answers)
-        assert follow(said, framework=framework).startswith(f"{instead}://")
-        assert "secret" not in said
+        printed = rejection(ask, tmp_path / "project", **answers)
+        assert follow(printed, framework=framework).startswith(f"{instead}://")
+        assert "secret" not in printed
         if "secret" not in address:
-            assert said.endswith(f". {name}:// cannot be used: {reason}.")
+            assert printed.endswith(f". {name}:// cannot be used: {reason}.")
 
 
 @pytest.mark.parametrize("name", [name for name, row in DRIVERS.items() if "flask" in row])
@@ -305,9 +305,9 @@ def test_a_driver_that_flask_cannot_use_is_rejected_with_one_that_it_can(
     ask: Render, follow: Callable[..., str], tmp_path: Path, name: str
 ) -> None:
     answers = {"framework": "flask", "database_url": sample_url(name)}
-    said = refusal(ask, tmp_path / "project", **answers)
-    assert said.endswith(f", for example. Flask-SQLAlchemy cannot use {name}.")
-    assert follow(said, framework="flask").startswith(f"{DRIVERS[name]['flask']}://")
+    printed = rejection(ask, tmp_path / "project", **answers)
+    assert printed.endswith(f", for example. Flask-SQLAlchemy cannot use {name}.")
+    assert follow(printed, framework="flask").startswith(f"{DRIVERS[name]['flask']}://")
 
 
 def words_not_taken(name: str) -> list[str]:
@@ -326,9 +326,9 @@ def test_options_that_a_driver_does_not_take_are_named(
     for some in (options[start : start + 8] for start in range(0, len(options), 8)):
         query = "&".join(f"{option}={'chdb' if option == 'interface' else 'x'}" for option in some)
         asked = f"{url}{'&' if '?' in url else '?'}a=1&{query}&b=2"
-        said = refusal(ask, tmp_path / "project", database_url=asked)
-        assert f" does not take {' or '.join(sorted(some, key=str.lower))}." in said
-        follow(said)
+        printed = rejection(ask, tmp_path / "project", database_url=asked)
+        assert f" does not take {' or '.join(sorted(some, key=str.lower))}." in printed
+        follow(printed)
 
 
 RUN = [
@@ -374,18 +374,18 @@ def test_what_platforms_hand_out_connects_or_ends_in_a_line_that_says_what_to_wr
         )
         for options in runs
     ]
-    for (options, lines), (code, said) in zip(
-        runs.items(), said_of(site, urls, tmp_path), strict=True
+    for (options, lines), (code, printed) in zip(
+        runs.items(), printed_by(site, urls, tmp_path), strict=True
     ):
         line = lines.get(driver, lines.get("all", ""))
         wanted = (1, 1) if line else (0, 1)
-        assert (code, said.count("\n")) == wanted, (options, said)
-        assert (line or "Hello, World!") in said, (options, said)
-        assert SECRET not in said
+        assert (code, printed.count("\n")) == wanted, (options, printed)
+        assert (line or "Hello, World!") in printed, (options, printed)
+        assert SECRET not in printed
         # The questionnaire rejects the options that the project rejects, and no others.
         answer = f"{variant.drivername}://user@localhost/x?{options}"
         if line:
-            asked = refusal(ask, tmp_path / "project", database_url=answer)
+            asked = rejection(ask, tmp_path / "project", database_url=answer)
             assert " does not take " in asked or "%7B" in asked, (options, asked)
         else:
             ask(tmp_path / options.replace("/", ""), database_url=answer)
@@ -395,8 +395,8 @@ def test_what_platforms_hand_out_connects_or_ends_in_a_line_that_says_what_to_wr
 NOTE = "Name 'pk_messages' ignored for PRIMARY key.\n"
 
 
-def said_of(site: Site, urls: list[str], folder: Path) -> list[tuple[int, str]]:
-    """Run a project's command with each URL and return its exit codes and what it said."""
+def printed_by(site: Site, urls: list[str], folder: Path) -> list[tuple[int, str]]:
+    """Run a project's command with each URL and return its exit codes and what it printed."""
     done = site.run_python(
         make_url("sqlite://"),
         folder,
@@ -405,7 +405,7 @@ def said_of(site: Site, urls: list[str], folder: Path) -> list[tuple[int, str]]:
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return [(code, said.removeprefix(NOTE)) for code, said in json.loads(done.stdout)]
+    return [(code, printed.removeprefix(NOTE)) for code, printed in json.loads(done.stdout)]
 
 
 @pytest.mark.parametrize("drivername", ["sqlite", "postgresql+psycopg", "mysql+pymysql"])
@@ -419,10 +419,10 @@ def test_a_url_of_another_database_ends_in_a_line_that_says_what_to_write(
         for url in ["no URL", *CORPUS["answers"]]
         if "sqlite" not in url and "asyncio" not in DRIVERS.get(url.partition("://")[0], {})
     ]
-    for url, (code, said) in zip(urls, said_of(site, urls, tmp_path), strict=True):
-        assert (code, said.count("\n")) == (1, 1), (url, said)
-        assert said.startswith(f"{DISTRIBUTION}: The database "), said
-        assert "secret" not in said
+    for url, (code, printed) in zip(urls, printed_by(site, urls, tmp_path), strict=True):
+        assert (code, printed.count("\n")) == (1, 1), (url, printed)
+        assert printed.startswith(f"{DISTRIBUTION}: The database "), printed
+        assert "secret" not in printed
         # The drivers of other projects are in the same environment.
-        if re.search("not a URL|No module|load plugin", said):
-            assert said.endswith(" (check DATABASE_URL and README.md)\n"), (url, said)
+        if re.search("not a URL|No module|load plugin", printed):
+            assert printed.endswith(" (check DATABASE_URL and README.md)\n"), (url, printed)

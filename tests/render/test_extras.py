@@ -71,7 +71,7 @@ OPEN = {
     "mysql": ("root", "MYSQL_DATABASE"),
     "postgresql": ("app", "POSTGRES_DB"),
 }
-# Where a server wants a password: who asks, and where the data is.
+# If a server needs a password: its user, and the folder of the data.
 GUARDED = {
     "firebird": ("app", "/var/lib/firebird/data"),
     "mariadb": ("app", "/var/lib/mysql"),
@@ -169,7 +169,7 @@ class Checkout:
         }
 
     def run(self, *command: str, env: dict[str, str] | None = None, check: bool = True) -> str:
-        """Run a program in the project, and return what it said."""
+        """Run a program in the project, and return what it printed."""
         done = run(*command, cwd=self.folder, env=self.env | (env or {}), check=check)
         return done.stdout + done.stderr
 
@@ -449,8 +449,8 @@ def test_a_project_with_extras_is_typed_and_runs(
     assert checkout.run(*uv_run, DISTRIBUTION, env=env) == "Hello, World!\n"
     if "pre-commit" in extras:
         git(checkout.folder, "add", "--all")
-        said = checkout.run(*uv_run, "pre-commit", "run", "--all-files", env=env)
-        assert re.search(r"^mypy\.+Passed$", said, re.MULTILINE)
+        printed = checkout.run(*uv_run, "pre-commit", "run", "--all-files", env=env)
+        assert re.search(r"^mypy\.+Passed$", printed, re.MULTILINE)
     if "docker" in extras:
         dockerfile = (checkout.folder / "Dockerfile").read_text()
         [command] = re.findall(r"^CMD (\[.+\])$", dockerfile, re.MULTILINE)
@@ -458,9 +458,9 @@ def test_a_project_with_extras_is_typed_and_runs(
     # The tools and the server add no line of Python, and the tests of all extras have run there.
     if not {"docker", "pre-commit"} & {*extras}:
         checkout.run(*uv_run, "mypy")
-        said = checkout.run(*uv_run, "pytest", env={"TEST_DATABASE_URL": test_url})
-        assert re.search(r"\d+ passed", said)
-        assert "skipped" not in said
+        printed = checkout.run(*uv_run, "pytest", env={"TEST_DATABASE_URL": test_url})
+        assert re.search(r"\d+ passed", printed)
+        assert "skipped" not in printed
 
 
 @pytest.mark.parametrize("variant", sample(WITH_EXTRAS, 2))
@@ -513,10 +513,10 @@ def test_what_the_workflows_run_passes(
             drivername = make_url(variables["TEST_DATABASE_URL"]).drivername
             url = new_database(drivername)
             env["TEST_DATABASE_URL"] = url.render_as_string(hide_password=False)
-        said = checkout.run("bash", "-eo", "pipefail", "-c", command, env=env)
+        printed = checkout.run("bash", "-eo", "pipefail", "-c", command, env=env)
         if command.endswith("pytest"):
-            assert re.search(r"\d+ passed", said)
-            assert "skipped" not in said
+            assert re.search(r"\d+ passed", printed)
+            assert "skipped" not in printed
     assert git(checkout.folder, "status", "--porcelain") == "?? uv.lock\n"
 
 
@@ -535,9 +535,9 @@ def test_pre_commit_checks_a_commit_with_the_tools_of_the_project(
 
     home = {"PRE_COMMIT_HOME": str(tmp_path / "home")}
     checkout.run("uv", "run", "--quiet", "pre-commit", "install", env=home)
-    said = checkout.run("uv", "run", "--quiet", "pre-commit", "run", "--all-files", env=home)
-    assert "Failed" not in said
-    assert said.count("Passed") == len(hooks)
+    printed = checkout.run("uv", "run", "--quiet", "pre-commit", "run", "--all-files", env=home)
+    assert "Failed" not in printed
+    assert printed.count("Passed") == len(hooks)
 
     faults = {
         "own.py": '"""My own."""\n\nimport os\n\nURL = "postgresql://u:secret@h/d"\n',
@@ -550,12 +550,12 @@ def test_pre_commit_checks_a_commit_with_the_tools_of_the_project(
     for name, text in faults.items():
         (checkout.folder / name).write_text(text)
     git(checkout.folder, "add", "--all")
-    said = checkout.run("git", "commit", "--message", "Leak", env=home, check=False)
+    printed = checkout.run("git", "commit", "--message", "Leak", env=home, check=False)
     assert git(checkout.folder, "log", "-1", "--format=%s") == "Save\n"
-    failed = set(re.findall(r"^- hook id: (.+)$", said, re.MULTILINE))
+    failed = set(re.findall(r"^- hook id: (.+)$", printed, re.MULTILINE))
     assert failed == {hook["id"] for hook in hooks}
-    assert "own.py:5" in said
-    assert "secret@" not in said
+    assert "own.py:5" in printed
+    assert "secret@" not in printed
 
     # uv.lock is among what is committed now.
     git(checkout.folder, "rm", "--quiet", "--force", *faults)

@@ -87,8 +87,8 @@ LOCKS = {"tests/test_locks.py"}
 RETRIES = {f"src/{PACKAGE}/db/transactions.py", "tests/test_transactions.py"}
 SERIALIZABLE = "options=-c%20default_transaction_isolation%3Dserializable"
 GALERA = "init_command=SET%20wsrep_sync_wait%3D1"
-# Whether the database of a URL refuses a transaction that met another.
-REFUSING = {
+# Whether the database of a URL rejects a transaction that conflicts with another.
+REJECTING = {
     "cockroachdb://localhost/x": True,
     "cockroachdb+asyncpg://localhost/x": True,
     "auroradsql://localhost/x": True,
@@ -360,15 +360,15 @@ def test_a_name_without_a_driver_gets_one(name: str, template: Path, copie: Copi
     assert first == second
 
 
-@pytest.mark.parametrize(("url", "refusing"), REFUSING.items())
-def test_transactions_run_again_where_the_database_refuses_them_and_nowhere_else(
-    copie: Copie, template: Path, url: str, *, refusing: bool
+@pytest.mark.parametrize(("url", "refusing"), REJECTING.items())
+def test_transactions_run_again_where_the_database_rejects_them_and_nowhere_else(
+    copie: Copie, template: Path, url: str, *, rejecting: bool
 ) -> None:
     answers = {"project_name": PROJECT_NAME, "database_url": url}
     found = files(project_of(copie.copy(answers, template)))
-    assert {name for name in found if "transactions" in name} == (RETRIES if refusing else set())
+    assert {name for name in found if "transactions" in name} == (RETRIES if rejecting else set())
     for name, content in found.items():
-        assert refusing or not re.search(rb"tenacity|run_again", content), name
+        assert rejecting or not re.search(rb"tenacity|run_again", content), name
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_a_project_that_runs_transactions_again_differs_in_nothing_else(
         for each in (url, f"{url}?{SERIALIZABLE}")
     )
     assert again.keys() - once.keys() == RETRIES
-    # There, a lock does not make others wait: it is refused.
+    # There, a lock does not make others wait: it is rejected.
     assert once.keys() - again.keys() == LOCKS
     code = {f"src/{PACKAGE}/db/url.py", f"src/{PACKAGE}/__main__.py"}
     if framework == "flask":
@@ -463,8 +463,8 @@ def test_a_driver_without_its_library_is_told_how_to_get_it(
     )
     assert (done.returncode, done.stdout) == (1, "")
     name = "Error" if framework == "flask" else "hello"
-    said = f"{name}: The database cannot be used: {reason} (check DATABASE_URL and README.md)\n"
-    assert done.stderr == said
+    printed = f"{name}: The database cannot be used: {reason} (check DATABASE_URL and README.md)\n"
+    assert done.stderr == printed
 
 
 def test_the_oldest_copier_that_is_allowed_renders_the_same(

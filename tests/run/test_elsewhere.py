@@ -44,8 +44,8 @@ def test_a_project_stores_messages(variant: Variant, copie: Copie, template: Pat
     project = Project(project_of(copie.copy(variant.answers(), template)))
     project.install()
     env = {"DATABASE_URL": url.render_as_string(hide_password=False)}
-    blocking = url.set(drivername=url.drivername.removesuffix("_async"))
-    outside = ("python", "-c", OUTSIDE, blocking.render_as_string(hide_password=False))
+    sync = url.set(drivername=url.drivername.removesuffix("_async"))
+    outside = ("python", "-c", OUTSIDE, sync.render_as_string(hide_password=False))
     messages = ["Hello, World!", "\N{PARTY POPPER} zażółć 'x' -- \N{HEBREW LETTER SHIN}"]
     try:
         for message in messages:

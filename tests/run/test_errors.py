@@ -96,6 +96,6 @@ def test_an_error_of_a_plain_project_shows_no_value(
     sites: Sites, tmp_path: Path, drivername: str
 ) -> None:
     site, url = sites("core", "plain", drivername)
-    said = site.run_python(url, tmp_path, "-c", COMMAND, site.package).stdout
-    assert "nowhere" in said
-    assert "n0body" not in said
+    printed = site.run_python(url, tmp_path, "-c", COMMAND, site.package).stdout
+    assert "nowhere" in printed
+    assert "n0body" not in printed

@@ -1,4 +1,4 @@
-"""What people and programs may send to the page: stored and shown unchanged, or refused."""
+"""What people and programs may send to the page: stored and shown unchanged, or rejected."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def page(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Iterat
         yield Page(service, client, url, tmp_path)
 
 
-def check_refused(reply: Reply) -> None:
+def check_rejected(reply: Reply) -> None:
     assert 400 <= reply.status < 500, reply
     assert "Traceback" not in reply.text
     assert reply.headers["Cache-Control"] == "no-store"
@@ -139,19 +139,19 @@ def check_the_list(page: Page) -> None:
 
     for name, body in REJECTED.items():
         reply = page.client.request("POST", "/", body, FORM)
-        check_refused(reply)
+        check_rejected(reply)
         assert reply.error.startswith("The message "), (name, reply)
         assert page.client.get().messages == TEXTS[-20:]
     for name, (kind, body) in OTHER_KINDS.items():
         reply = page.client.request("POST", "/", body, kind)
-        check_refused(reply)
+        check_rejected(reply)
         assert reply.error.startswith("The message "), (name, reply)
     for body in (b"message=" + b"x" * 20_000, b"%" * 20_000):
         reply = page.client.request("POST", "/", body, FORM)
-        check_refused(reply)
+        check_rejected(reply)
         assert reply.status == 413
     for method, path in (("PUT", "/"), ("DELETE", "/"), ("GET", "/../etc/passwd"), ("POST", "/x")):
-        check_refused(page.client.request(method, path))
+        check_rejected(page.client.request(method, path))
     for path in ("/?message=x", "/?limit=1%27"):
         assert page.client.get(path).status == 200
     assert page.rows() == TEXTS
@@ -186,7 +186,7 @@ def check_any_other(page: Page) -> None:
     assert len(page.rows()) == rows
 
 
-def test_any_text_is_stored_and_shown_unchanged_or_refused(page: Page) -> None:
+def test_any_text_is_stored_and_shown_unchanged_or_rejected(page: Page) -> None:
     check_the_list(page)
     check_any_other(page)
 

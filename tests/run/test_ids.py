@@ -121,7 +121,7 @@ def test_many_processes_at_once_make_no_id_twice_and_keep_the_order(
     run_python(folder, "-m", PACKAGE, "last", DATABASE_URL=address)
     engine = create_engine(url)
     with engine.connect() as connection:
-        # The database need not refuse an id that is there already: Redshift does not.
+        # The database need not reject an id that is there already: Redshift does not.
         rows = connection.exec_driver_sql("SELECT id, message FROM messages ORDER BY id").all()
     engine.dispose()
     assert len({number for number, _ in rows}) == len(rows) == 2 + PROCESSES * ROUNDS * (MANY + 1)

@@ -164,8 +164,8 @@ def test_the_command_runs_in_a_container(variant: Variant, image: Build) -> None
     if driver := DRIVERS.get(variant.backend):
         assert stored(address.set(drivername=driver), built.project) == messages
     else:
-        blocking = url.replace("+aiosqlite", "")
-        assert built.run(blocking, "-c", READ, entrypoint="python").stdout == f"{messages}\n"
+        sync = url.replace("+aiosqlite", "")
+        assert built.run(sync, "-c", READ, entrypoint="python").stdout == f"{messages}\n"
 
 
 @pytest.mark.parametrize(

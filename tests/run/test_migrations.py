@@ -158,11 +158,11 @@ def test_a_life_of_migrations(
         url = url.set(password=SECRET)  # the server trusts everybody
 
     # Nothing is there: the command says what to run, and makes nothing.
-    said = end(python(folder, url, PACKAGE), 1)
-    assert BEHIND in said
-    assert said.count("\n") == 1
+    printed = end(python(folder, url, PACKAGE), 1)
+    assert BEHIND in printed
+    assert printed.count("\n") == 1
     upgrade = alembic(variant.framework, "upgrade")
-    assert said.partition(BEHIND)[2].split() == ["uv", "run", *upgrade]
+    assert printed.partition(BEHIND)[2].split() == ["uv", "run", *upgrade]
 
     end(python(folder, url, *upgrade))
     # What differs now would be part of the migration below.
@@ -204,8 +204,8 @@ def test_a_life_of_migrations(
     # The URL that it prints shows no option: that may be the password.
     if url.password:
         url = url._replace(password=None).set(query={"password": SECRET})
-    said = end(python(folder, url, *alembic(variant.framework, "current", "--verbose")))
-    assert f"Current revision(s) for {url.drivername}://" in said
+    printed = end(python(folder, url, *alembic(variant.framework, "current", "--verbose")))
+    assert f"Current revision(s) for {url.drivername}://" in printed
 
 
 @pytest.mark.parametrize("variant", sample(UNANSWERED, 3), ids=str)
@@ -215,14 +215,16 @@ def test_a_server_that_does_not_answer_is_said_without_the_password(
     folder = project_of(copie.copy(variant.answers(), template))
     url = URL.create(variant.drivername, "app", SECRET, "127.0.0.1", free_port(), PACKAGE)
     code = 1 if variant.framework == "flask" else 255
-    said = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
+    printed = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
     # Alembic logs it and prints it.
     assert (
-        len({line.removeprefix("FAILED: ").removeprefix("Error: ") for line in said.splitlines()})
+        len(
+            {line.removeprefix("FAILED: ").removeprefix("Error: ") for line in printed.splitlines()}
+        )
         == 1
     )
-    assert "The database cannot be used: " in said
-    assert "Traceback" not in said
+    assert "The database cannot be used: " in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.long
@@ -301,12 +303,12 @@ WAITING = "Waiting until no other process migrates the database.\n"
 def wait_for_lock(process: subprocess.Popen[str]) -> None:
     """Read what a process says until it waits for the lock of the migrations."""
     assert process.stdout
-    said = []
+    printed = []
     for line in process.stdout:
         if line == WAITING:
             return
-        said.append(line)
-    pytest.fail("".join(said))
+        printed.append(line)
+    pytest.fail("".join(printed))
 
 
 @pytest.mark.parametrize("variant", sample([LIVES[0], *LIVES[2:]], 3), ids=str)
@@ -364,7 +366,7 @@ def test_a_release_that_is_rolled_back_starts_on_what_the_later_one_migrated(
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = 'later'")
     assert "A newer release has migrated the database" in end(python(folder, url, *upgrade))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
-    # Whatever would change the tables or the migrations is still refused.
+    # Whatever would change the tables or the migrations is still rejected.
     for command in ("downgrade", "revision", "check"):
         process = python(folder, url, *alembic(variant.framework, command))
         output, _ = process.communicate(timeout=120)
@@ -402,11 +404,11 @@ def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
     revision.write_text(whole, encoding="utf-8")
 
     section = page("After a migration", "errors.md")
-    [said] = re.findall(r"`(Duplicate .+?)`", section)
+    [printed] = re.findall(r"`(Duplicate .+?)`", section)
     [statement] = re.findall(r"```sql\n(.+?);\n```", section)
     process = python(folder, url, *upgrade)
     output, _ = process.communicate(timeout=120)
-    assert said in output
+    assert printed in output
     with connect(folder, url).connect() as connection:
         connection.exec_driver_sql(statement)
     end(python(folder, url, *upgrade))
@@ -462,10 +464,10 @@ def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     output = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
     assert "Multiple head revisions are present" in output
     assert "Multiple head revisions" in run_tests(folder, "").stdout
-    for said in ("merge heads --message Merge", "upgrade"):
+    for printed in ("merge heads --message Merge", "upgrade"):
         output = end(python(folder, url, PACKAGE), code=1)
         advice = output.rstrip().partition(BEHIND)[2].removeprefix("uv run ")
-        assert said in advice
+        assert printed in advice
         end(python(folder, url, *advice.split()))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
     back = re.findall(r"`alembic (downgrade 0001)`", page("Two"))
@@ -502,8 +504,8 @@ def test_an_enum_is_migrated_as_text(
     end(python(folder, url, *alembic("plain", "revision")))
     upgrade = python(folder, url, *alembic("plain", "upgrade"))
     if native:
-        [said] = re.findall(r"`(type .+?)`", section)
-        assert said in end(upgrade, code=1)
+        [printed] = re.findall(r"`(type .+?)`", section)
+        assert printed in end(upgrade, code=1)
         return
     end(upgrade)
     end(python(folder, url, *alembic("plain", "check")))
@@ -554,10 +556,10 @@ def test_a_table_that_is_made_anew_keeps_the_rows_that_point_to_it(
     "name",
     [name for name in [*DRIVERS, *BARE] if "migrations" in DRIVERS[BARE.get(name, name)]],
 )
-def test_migrations_are_refused_where_alembic_cannot_make_them(
+def test_migrations_are_rejected_where_alembic_cannot_make_them(
     name: str, render: Render, tmp_path: Path
 ) -> None:
     backend = BARE.get(name, name).partition("+")[0]
-    said = rf"Do not choose migrations\. Alembic does not support {backend}\."
-    with pytest.raises(ValueError, match=said):
+    printed = rf"Do not choose migrations\. Alembic does not support {backend}\."
+    with pytest.raises(ValueError, match=printed):
         render(tmp_path, database_url=sample_url(name), extras=EXTRAS)

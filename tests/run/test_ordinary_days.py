@@ -245,9 +245,9 @@ def test_an_update_names_the_extras_that_are_left(repository: Path, tmp_path: Pa
     data = ("--data", "extras=[migrations, github]")
     done = run_copier(folder, "update", "--defaults", f"--vcs-ref={BRANCH}", *data)
     assert done.returncode == 0, done.stderr
-    said = done.stdout + done.stderr
-    assert "The project now has these extras: migrations, github.\n" in said
-    assert "whole new list. An update removes the extras that it omits." in said
+    printed = done.stdout + done.stderr
+    assert "The project now has these extras: migrations, github.\n" in printed
+    assert "whole new list. An update removes the extras that it omits." in printed
 
 
 @pytest.mark.parametrize("markers", [True, False])

@@ -22,7 +22,7 @@ from helpers.projects import run_tests
 from helpers.rendering import project_of
 from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
 
-# The blocking driver that looks into the databases of others.
+# The synchronous driver that looks into the databases of others.
 NEAR = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
 # Every second is in every run: each database, Core and the ORM, plain, asyncio and Flask.
 PROJECTS = [
@@ -76,21 +76,21 @@ def shown(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def refusal(done: subprocess.CompletedProcess[str]) -> str:
+def rejection(done: subprocess.CompletedProcess[str]) -> str:
     """Return the one line with which the tests have not begun."""
     output = done.stdout + done.stderr
     assert done.returncode != 0, output
     assert "Traceback" not in output, output
     assert "Error" not in output.replace("OperationalError", ""), output
     assert "passed" not in output, output
-    said = [line for line in output.splitlines() if "TEST_DATABASE_URL" in line]
-    assert len(said) == 1, output
+    printed = [line for line in output.splitlines() if "TEST_DATABASE_URL" in line]
+    assert len(printed) == 1, output
     assert len(output.splitlines()) < 5, output
-    return said[0]
+    return printed[0]
 
 
-def check_refused(done: subprocess.CompletedProcess[str], table: str = "messages") -> None:
-    line = refusal(done)
+def check_rejected(done: subprocess.CompletedProcess[str], table: str = "messages") -> None:
+    line = rejection(done)
     assert re.search(rf"has tables: .*\b{table}\b", line)
     assert "need an empty database" in line
     assert "killed" in line
@@ -144,7 +144,7 @@ def database(new_database: NewDatabase, tmp_path: Path) -> NewDatabase:
 
 
 @pytest.mark.parametrize(("project", "migrations"), sample(PROJECTS, 2))
-def test_tables_are_refused_and_kept_and_what_is_left_clean_is_taken(
+def test_tables_are_rejected_and_kept_and_what_is_left_clean_is_taken(
     make: Make, database: NewDatabase, project: tuple[str, str, str], *, migrations: bool
 ) -> None:
     folder = make(*project, migrations=migrations)
@@ -157,17 +157,17 @@ def test_tables_are_refused_and_kept_and_what_is_left_clean_is_taken(
         with connected(url) as execute:
             execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
             execute("INSERT INTO alembic_version VALUES ('0001')")
-            check_refused(run_tests(folder, shown(url)), "alembic_version")
+            check_rejected(run_tests(folder, shown(url)), "alembic_version")
             assert execute("SELECT version_num FROM alembic_version") == ["0001"]
             execute("DROP TABLE alembic_version")
     own_row(url)
-    check_refused(run_tests(folder, shown(url)))
+    check_rejected(run_tests(folder, shown(url)))
     assert own_rows(url) == [7]
     with connected(url) as execute:
         execute("DROP TABLE messages")
         # A table that the metadata does not have may be one that a migration drops.
         execute("CREATE TABLE others (id INTEGER PRIMARY KEY)")
-    check_refused(run_tests(folder, shown(url)), "others")
+    check_rejected(run_tests(folder, shown(url)), "others")
     with connected(url) as execute:
         execute("DROP TABLE others")
     done = run_tests(folder, shown(url), ONE)
@@ -182,7 +182,7 @@ def test_a_server_is_the_same_however_it_is_named(
     folder = make("orm", "plain", drivername)
     url = database(drivername)
     own_row(url)
-    check_refused(run_tests(folder, shown(ALIASES[alias](url))))
+    check_rejected(run_tests(folder, shown(ALIASES[alias](url))))
     assert own_rows(url) == [7]
 
 
@@ -233,25 +233,25 @@ def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
         cwd = folder / place
         arguments = [str(folder / "tests")]
     done = run_tests(folder, form.format(file.as_posix()), *arguments, cwd=cwd)
-    check_refused(done)
+    check_rejected(done)
     assert own_rows(url) == [7]
 
 
 @pytest.mark.parametrize(
     "drivername", sample(["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql"], 2)
 )
-def test_a_server_that_is_down_or_refuses_is_one_line_and_no_traceback_shows_the_password(
+def test_a_server_that_is_down_or_rejects_is_one_line_and_no_traceback_shows_the_password(
     make: Make, drivername: str
 ) -> None:
     folder = make("orm", "plain", drivername)
     url = URL.create(drivername, "nobody", SECRET, "127.0.0.1", free_port(), "x")
     down = run_tests(folder, shown(url))
-    assert "The database cannot be used" in refusal(down)
+    assert "The database cannot be used" in rejection(down)
     near = NEAR[url.get_backend_name()]
     with private_server(near) as server:
         url = server.new_database("tested").set(drivername=drivername)
         wrong = run_tests(folder, shown(url.set(password=f"{SECRET}-wrong")))
-        assert "The database cannot be used" in refusal(wrong)
+        assert "The database cannot be used" in rejection(wrong)
         (folder / "tests" / "test_a.py").write_text(
             "import os\nimport time\n\n\n"
             "def test_end_of_the_server():\n"

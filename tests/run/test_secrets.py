@@ -128,16 +128,16 @@ def test_no_output_log_traceback_page_or_object_shows_the_password(
     # The page without a fault, and when all connections are in use.
     visits = [200, 303, 503, 503] if variant.framework == "flask" else []
     assert report.pop("nothing") == [0, "", visits]
-    for fault, (code, said, pages) in report.items():
+    for fault, (code, printed, pages) in report.items():
         if fault == "a table of somebody else":
             # For most drivers its columns are a mistake in the project's SQL: a traceback.
-            assert (fault, code, SECRET in said) == (fault, 1, False)
+            assert (fault, code, SECRET in printed) == (fault, 1, False)
             assert set(pages) <= {500, 503}, (fault, pages)
             continue
-        assert (fault, code, said.count("\n")) == (fault, 1, 1), said
-        assert (fault, SECRET in said) == (fault, False)
+        assert (fault, code, printed.count("\n")) == (fault, 1, 1), printed
+        assert (fault, SECRET in printed) == (fault, False)
         name = "Error" if variant.framework == "flask" else DISTRIBUTION
-        assert said.startswith(f"{name}: The database cannot be used: "), (fault, said)
+        assert printed.startswith(f"{name}: The database cannot be used: "), (fault, printed)
         assert set(pages) <= {503}, (fault, pages)
     assert list(report) == list(wrong)
     assert ":***@127.0.0.1" in done.stdout
@@ -184,9 +184,9 @@ def test_no_command_line_or_end_shows_the_password(
             # Python hears of Ctrl-C when a driver in C has stopped waiting.
             for connection in connections:
                 connection.close()
-        said = (*processes[0].communicate(timeout=30), processes[0].returncode)
+        printed = (*processes[0].communicate(timeout=30), processes[0].returncode)
     stopped = ("", "\nAborted!\n", 1) if variant.framework == "flask" else ("", "", 130)
-    assert said == stopped
+    assert printed == stopped
 
 
 @pytest.mark.parametrize("drivername", COMMON_DRIVERS)

@@ -1,4 +1,4 @@
-"""A demand for TLS is met or refused: every spelling with every driver against four servers."""
+"""A demand for TLS is met or rejected: every spelling with every driver against four servers."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -98,7 +98,7 @@ class FourServers:
         done = site.run_python(nothing, folder, *arguments, given=json.dumps(texts))
         assert done.returncode == 0, done.stderr
         report: list[tuple[str, str]] = json.loads(done.stdout)
-        assert [said for _, said in report if "\n" in said or SECRET in said] == []
+        assert [printed for _, printed in report if "\n" in printed or SECRET in printed] == []
         ends = iter(seen for seen, _ in report)
         return {spelling: [next(ends) for _ in self.urls] for spelling in spellings}
 
@@ -118,7 +118,7 @@ def four_servers() -> Iterator[Callable[[str], FourServers]]:
 
 
 @pytest.mark.parametrize("variant", RUN, ids=str)
-def test_a_demand_is_met_or_refused(
+def test_a_demand_is_met_or_rejected(
     variant: Variant,
     make_site: MakeSite,
     four_servers: Callable[[str], FourServers],

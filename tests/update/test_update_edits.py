@@ -311,19 +311,19 @@ def fail(folder: Path, *options: str) -> str:
         every=3,
     ),
 )
-def test_a_refused_answer_changes_nothing_and_says_why(
+def test_a_rejected_answer_changes_nothing_and_says_why(
     answer: str, reason: str, project: Make
 ) -> None:
     assert reason in fail(project(START), f"--data={answer}")
 
 
-def test_an_update_of_work_that_is_not_committed_is_refused(project: Make) -> None:
+def test_an_update_of_work_that_is_not_committed_is_rejected(project: Make) -> None:
     folder = project(START)
     (folder / "README.md").write_text("Mine\n", encoding="utf-8")
     assert "commit or stash your local changes" in fail(folder)
 
 
-def test_an_update_of_a_project_that_is_not_in_git_is_refused(
+def test_an_update_of_a_project_that_is_not_in_git_is_rejected(
     repository: Path, tmp_path: Path
 ) -> None:
     folder = copy(repository, tmp_path / "project", SETS[START], BRANCH)
@@ -333,7 +333,7 @@ def test_an_update_of_a_project_that_is_not_in_git_is_refused(
     assert tree(folder) == before
 
 
-def test_an_update_that_needs_trust_is_refused_without_it(workshop: Make, tmp_path: Path) -> None:
+def test_an_update_that_needs_trust_is_rejected_without_it(workshop: Make, tmp_path: Path) -> None:
     template = workshop(tmp_path / "template")
     release(template, "1.0.0")
     folder = track(copy(template, tmp_path / "project", SETS[START]))

@@ -146,9 +146,9 @@ def test_an_edit_in_a_file_that_has_moved_comes_back_as_a_conflict(
             source.write("\n\nOURS = True\n")
     commit_all(folder)
     before = tree(folder)
-    refused = run_copier(folder, "update", "--defaults", f"--vcs-ref={BRANCH}")
-    assert refused.returncode
-    assert "--trust" in refused.stderr
+    rejected = run_copier(folder, "update", "--defaults", f"--vcs-ref={BRANCH}")
+    assert rejected.returncode
+    assert "--trust" in rejected.stderr
     assert tree(folder) == before
 
     done = run_copier(folder, "update", "--defaults", "--trust", f"--vcs-ref={BRANCH}")

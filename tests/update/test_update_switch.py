@@ -74,7 +74,7 @@ def test_a_switch_back_and_forth_leaves_nothing(project: Fresh, fresh: Fresh) ->
 
 
 @pytest.mark.parametrize("name", ["project", "[a] project"])
-def test_another_package_is_refused_with_a_sentence_and_changes_nothing(
+def test_another_package_is_rejected_with_a_sentence_and_changes_nothing(
     name: str, project: Fresh, tmp_path: Path
 ) -> None:
     folder = project(NAMES[0]).rename(tmp_path / name)
@@ -123,7 +123,7 @@ def test_a_name_that_keeps_the_package_is_accepted(
     assert tree(folder) == tree(copy(repository, tmp_path / "expected", answers, BRANCH))
 
 
-def test_a_copy_into_a_folder_with_another_projects_answers_is_not_refused(
+def test_a_copy_into_a_folder_with_another_projects_answers_is_not_rejected(
     repository: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "other").mkdir()

@@ -1,6 +1,6 @@
 """Run a project's command with one DATABASE_URL after the other.
 
-The URLs come as JSON through its input; the exit codes and what was said go to its output.
+The URLs come as JSON through its input; the exit codes and the printed texts go to its output.
 """
 
 import importlib
@@ -15,7 +15,7 @@ command = importlib.import_module(f"{sys.argv.pop()}.__main__")
 report: list[tuple[int, str]] = []
 for url in json.load(sys.stdin):
     os.environ["DATABASE_URL"] = url
-    with io.StringIO() as said, redirect_stdout(said), redirect_stderr(said):
+    with io.StringIO() as printed, redirect_stdout(printed), redirect_stderr(printed):
         code = 0
         try:
             command.main()
@@ -24,5 +24,5 @@ for url in json.load(sys.stdin):
         except Exception:  # noqa: BLE001  # whatever it is
             traceback.print_exc()
             code = -1
-        report.append((code, said.getvalue()))
+        report.append((code, printed.getvalue()))
 print(json.dumps(report))

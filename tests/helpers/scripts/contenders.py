@@ -24,12 +24,12 @@ messages = import_module(f"{package}.messages")
 tables = import_module(f"{package}.models" if api == "orm" else f"{package}.tables")
 transactions = import_module(f"{package}.transactions")
 table = tables.Message.__table__ if api == "orm" else tables.messages
-refused: list[str] = []
+rejected: list[str] = []
 
 
 @event.listens_for(Engine, "handle_error")
 def count(context: Any) -> None:
-    refused.append(repr(context.original_exception))
+    rejected.append(repr(context.original_exception))
 
 
 def add(text: str, handle: Any) -> None:
@@ -97,4 +97,4 @@ counter = write(lambda handle: handle.execute(select(func.min(table.c.id))).scal
 print("begun", flush=True)
 with ThreadPoolExecutor(int(threads)) as pool:
     parts = list(pool.map(partial(run, counter), range(int(threads))))
-print(json.dumps({"parts": parts, "refused": refused}))
+print(json.dumps({"parts": parts, "refused": rejected}))

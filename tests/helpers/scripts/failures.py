@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 from sqlalchemy.util import greenlet_spawn
 
-if TYPE_CHECKING:  # a blocking project has no greenlet, which it wants
+if TYPE_CHECKING:  # a synchronous project has no greenlet, which it needs
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 ID = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
@@ -39,7 +39,7 @@ def show(*objects: object) -> None:
 
 
 def attempt(work: Callable[..., object], *arguments: object) -> None:
-    """Do what fails, and print the error and all that it knows."""
+    """Do what fails, and print the error and all its details."""
     try:
         work(*arguments)
     except Exception as error:  # noqa: BLE001  # whatever it is
@@ -140,12 +140,12 @@ def main() -> None:
     for fault, url in json.load(sys.stdin).items():
         os.environ["DATABASE_URL"] = url
         pages.clear()
-        with redirect_stderr(io.StringIO()) as said:
+        with redirect_stderr(io.StringIO()) as printed:
             code = run_command()
         attempt(meet_in_flask if framework == "flask" else meet_alone)
         # What drivers say of connections that they gave up is not the next command's.
         gc.collect()
-        report[fault] = [code, said.getvalue(), list(pages)]
+        report[fault] = [code, printed.getvalue(), list(pages)]
     Path("report.json").write_text(json.dumps(report))
 
 

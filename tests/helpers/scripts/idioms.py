@@ -152,7 +152,7 @@ def attempt(work: Callable[[], None]) -> str:
 
 
 async def run_in_tasks(engine: Any, work: Callable[[], None]) -> list[str]:
-    """Run the blocking work in tasks, as a project on asyncio runs it in greenlets."""
+    """Run the synchronous work in tasks, as a project on asyncio runs it in greenlets."""
 
     async def run() -> list[str]:
         return [await greenlet_spawn(attempt, work) for _ in range(ROUNDS)]

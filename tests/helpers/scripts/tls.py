@@ -1,7 +1,7 @@
 """Connect as a project does with one DATABASE_URL after the other, and tell what the server saw.
 
 The URLs come as JSON through its input; what became of each goes to its output, and a text if the
-project refused it.
+project rejected it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError
 
-if TYPE_CHECKING:  # a blocking project has no greenlet, which it wants
+if TYPE_CHECKING:  # a synchronous project has no greenlet, which it needs
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 ENCRYPTED = {
