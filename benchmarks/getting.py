@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["matplotlib>=3.10"]
 # ///
-"""Measure how fast a project is there, beside Django, cookiecutter and a script by hand.
+"""Measure how fast Copier creates a project, compared with Django, cookiecutter and a script.
 
 Usage: uv run benchmarks/getting.py [--quick] [--runs N] [--peers FOLDER]
 
@@ -21,8 +21,8 @@ from typing import Any
 from measuring import (
     UV,
     Alternative,
-    Reach,
     Sample,
+    Target,
     commit,
     copy,
     environment,
@@ -163,14 +163,14 @@ def copying(ground: Ground, runs: int) -> dict[str, Any]:
         ),
     }
     samples = take_turns(alternatives, runs)
-    reach = {
-        "default project": [Reach(FLOOR, "≤", 1.6)],
-        "with all extras": [Reach(FLOOR, "≤", 1.8)],
+    target = {
+        "default project": [Target(FLOOR, "≤", 1.6)],
+        "with all extras": [Target(FLOOR, "≤", 1.8)],
     }
     if peers:
         slowest_last = sorted(peers, key=lambda name: median(each.value for each in samples[name]))
-        reach["default project"].append(Reach(slowest_last[len(peers) // 2], "≤", 1.0))
-    return table(samples, reach)
+        target["default project"].append(Target(slowest_last[len(peers) // 2], "≤", 1.0))
+    return table(samples, target)
 
 
 def first_row(ground: Ground, runs: int) -> dict[str, Any]:
@@ -219,8 +219,8 @@ def first_row(ground: Ground, runs: int) -> dict[str, Any]:
     return table(
         take_turns(alternatives, runs),
         {
-            "default project": [Reach(DJANGO, "≤", 0.72), Reach(BY_HAND, "≤", 1.6)],
-            "Flask-SQLAlchemy project": [Reach(DJANGO, "≤", 0.9)],
+            "default project": [Target(DJANGO, "≤", 0.72), Target(BY_HAND, "≤", 1.6)],
+            "Flask-SQLAlchemy project": [Target(DJANGO, "≤", 0.9)],
         },
     )
 
@@ -256,10 +256,10 @@ def updating(ground: Ground, counts: list[int], runs: int) -> tuple[dict[str, An
         for count, name in zip(counts, alternatives, strict=True)
     ]
     plot = {"x": "files of the user", "y": "seconds", "lines": {"copier update": points}}
-    reach = {name: [Reach("copy", "≤", 2.5)] for name in alternatives}
+    target = {name: [Target("copy", "≤", 2.5)] for name in alternatives}
     # Copier's own part of an update: no template can do better.
-    reach[f"{SMALLEST}, update"] = [Reach(SMALLEST, "≤", 2.5)]
-    return table(samples, reach), plot
+    target[f"{SMALLEST}, update"] = [Target(SMALLEST, "≤", 2.5)]
+    return table(samples, target), plot
 
 
 def rendering(ground: Ground, counts: list[int], runs: int) -> dict[str, Any]:

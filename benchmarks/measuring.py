@@ -1,6 +1,6 @@
-"""What the benchmarks share: environments of their own, turns, and what comes out.
+"""The common code of the benchmarks: environments, turns and results.
 
-Every alternative is a program that runs in a process of its own, in an environment that uv makes
+Every alternative is a program that runs in its own process, in an environment that uv creates
 from the package index. Alternatives take turns, so that a machine that slows down slows all of
 them down; what counts is the ratio within a turn.
 """
@@ -30,7 +30,7 @@ class Sample(NamedTuple):
     megabytes: float
 
 
-class Reach(NamedTuple):
+class Target(NamedTuple):
     """A bound of the ratio to another alternative, such as <= 1.1."""
 
     other: str
@@ -128,7 +128,7 @@ def take_turns(alternatives: Mapping[str, Alternative], runs: int) -> dict[str, 
 
 
 def table(
-    samples: Mapping[str, list[Sample]], reach: Mapping[str, list[Reach]], unit: str = "s"
+    samples: Mapping[str, list[Sample]], target: Mapping[str, list[Target]], unit: str = "s"
 ) -> dict[str, Any]:
     """Return a table as it is stored: the first alternative is the one to compare with."""
     rows = [
@@ -136,7 +136,7 @@ def table(
             "what": name,
             "values": [float(f"{sample.value:.4g}") for sample in found],
             "megabytes": round(max(sample.megabytes for sample in found)),
-            "reach": reach.get(name, []),
+            "target": target.get(name, []),
         }
         for name, found in samples.items()
     ]

@@ -34,16 +34,16 @@ def draw_table(table: dict[str, Any]) -> str:
     for row in table["rows"]:
         what, unit = row["what"], table["unit"]
         low, high = min(row["values"]), max(row["values"])
-        reaches = []
-        for other, sign, bound in row["reach"]:
+        targets = []
+        for other, sign, bound in row["target"]:
             found = ratio(what, other)
-            met = found <= bound if sign == "≤" else found >= bound
+            reached = found <= bound if sign == "≤" else found >= bound
             of = "" if other == first else f" of {other} ({found:.2f}×)"
-            reaches.append(f"{sign} {bound}×{of}: {'reached' if met else '**missed**'}")
+            targets.append(f"{sign} {bound}×{of}: {'reached' if reached else '**missed**'}")
         lines.append(
             f"| {what} | {quantity(median(row['values']), unit)} "
             f"| {quantity(low, unit)} to {quantity(high, unit)} | {row['megabytes']:,} MB "
-            f"| {ratio(what, first):.2f}× | {'; '.join(reaches)} |"
+            f"| {ratio(what, first):.2f}× | {'; '.join(targets)} |"
         )
     return "\n".join(lines)
 

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = ["matplotlib>=3.10"]
 # ///
-"""Measure how fast rendered projects run, beside the driver alone and other libraries.
+"""Measure how fast rendered projects run, compared with the driver alone and other libraries.
 
 Usage: uv run benchmarks/running.py [--quick] [--runs N] [--postgresql URL]
 
@@ -25,8 +25,8 @@ from typing import Any
 
 from measuring import (
     Alternative,
-    Reach,
     Sample,
+    Target,
     copy,
     environment,
     result,
@@ -44,7 +44,7 @@ BACKENDS = {"sqlite": "sqlite:///hello.db", "postgresql": "postgresql://localhos
 DRIVERS = {"sqlite": "sqlite_driver", "postgresql": "psycopg_driver"}
 PEERS = {"Django": "django_orm", "Peewee": "peewee_orm", "SQLModel": "sqlmodel_orm"}
 DRIVER, CORE, ORM, OBJECTS = "driver alone", "Core", "ORM", "ORM, one object a row"
-BEFORE_PEERS = [Reach(peer, "≤", 1.0) for peer in PEERS]
+BEFORE_PEERS = [Target(peer, "≤", 1.0) for peer in PEERS]
 CHUNK = 1_000_000
 
 
@@ -146,7 +146,7 @@ def insert(ground: Ground, backend: str, rows: int, runs: int) -> dict[str, Any]
     return table(
         samples,
         {
-            name: [Reach(DRIVER, "≤", bound), *before]
+            name: [Target(DRIVER, "≤", bound), *before]
             for name, bound in zip((CORE, ORM), bounds, strict=True)
         },
     )
@@ -161,7 +161,7 @@ def stream(ground: Ground, backend: str, rows: int, runs: int) -> dict[str, Any]
         }
         alternatives[OBJECTS] = ground.measure("orm", "stream_objects", rows, url)
         samples = take_turns(alternatives, runs)
-    return table(samples, {CORE: [Reach(DRIVER, "≤", 2.0)], ORM: [Reach(DRIVER, "≤", 3.0)]})
+    return table(samples, {CORE: [Target(DRIVER, "≤", 2.0)], ORM: [Target(DRIVER, "≤", 3.0)]})
 
 
 def newest(ground: Ground, few: int, many: int, runs: int) -> dict[str, Any]:
@@ -174,7 +174,8 @@ def newest(ground: Ground, few: int, many: int, runs: int) -> dict[str, Any]:
         }
         samples = take_turns(alternatives, runs)
     bounds = {
-        f"{name}, {many:,} rows": [Reach(f"{name}, {few:,} rows", "≤", 1.2)] for name in (CORE, ORM)
+        f"{name}, {many:,} rows": [Target(f"{name}, {few:,} rows", "≤", 1.2)]
+        for name in (CORE, ORM)
     }
     return table(samples, bounds)
 
@@ -205,7 +206,7 @@ def process(ground: Ground, runs: int) -> dict[str, Any]:
             CORE: command("core", "-m", "hello"),
         }
         samples = take_turns(alternatives, runs)
-    return table(samples, {ORM: [Reach("script", "≤", 1.15)]})
+    return table(samples, {ORM: [Target("script", "≤", 1.15)]})
 
 
 @contextmanager
@@ -256,11 +257,11 @@ def page(ground: Ground, backend: str, seconds: float, runs: int) -> dict[str, d
                 for name, server in servers.items()
             }
             samples = take_turns(alternatives, runs)
-            reach = {
-                name: [Reach(DRIVER, "≥", bound)]
+            target = {
+                name: [Target(DRIVER, "≥", bound)]
                 for name, bound in zip((CORE, ORM), bounds[backend, method], strict=True)
             }
-            tables[f"{method.lower()}_{backend}"] = table(samples, reach, "/s")
+            tables[f"{method.lower()}_{backend}"] = table(samples, target, "/s")
     return tables
 
 
