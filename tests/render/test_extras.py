@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -406,6 +408,28 @@ def test_every_database_has_files_that_follow_their_schemas(
     workflows = [project / ".github" for project in projects]
     offline = ("--offline", "--strict-collection", "--no-config")
     run(tools / "zizmor", *offline, *workflows, cwd=tmp_path)
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or bool(os.geteuid()), reason="Only root can be others."
+)
+def test_the_volume_can_be_written_by_another_user_of_group_0(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
+    answers = {"project_name": "hello", "extras": ["docker"]}
+    dockerfile = (project_of(copie.copy(answers, template)) / "Dockerfile").read_text()
+    [command] = re.findall(r"install --directory .+ /data$", dockerfile, re.MULTILINE)
+    # The folders of pytest are closed to other users.
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        command = command.replace("--owner app", "--owner nobody").replace("/data", f"{name}/data")
+        run("bash", "-c", command, cwd=tmp_path)
+        for user, group, code in (("nobody", 65534, 0), (12345, 0, 0), (12345, 12345, 1)):
+            touch = ("touch", f"{name}/data/{user}-{group}")
+            done = subprocess.run(
+                touch, user=user, group=group, extra_groups=[], check=False, capture_output=True
+            )
+            assert done.returncode == code, done.stderr
 
 
 def commands(project: Path) -> dict[str, dict[str, str]]:

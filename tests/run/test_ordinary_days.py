@@ -189,6 +189,35 @@ def test_the_page_without_its_tables_says_so_only_in_debug_mode(
     assert run_python(folder, "-c", program) == "503 False\n503 True\n"
 
 
+@pytest.mark.parametrize(
+    ("framework", "drivername"),
+    [("plain", "sqlite"), ("plain", "sqlite+aiosqlite"), ("flask", "sqlite")],
+)
+def test_a_file_that_cannot_be_opened_is_named(
+    copie: Copie, template: Path, tmp_path: Path, framework: str, drivername: str
+) -> None:
+    answers = ANSWERS | {"framework": framework, "database_url": f"{drivername}:///hello.db"}
+    folder = project_of(copie.copy(answers, template))
+    file = tmp_path / "folder.db"
+    file.mkdir()
+    env = PYTHON | {"DATABASE_URL": f"{drivername}:///{file}"}
+    commands = [("-m", PACKAGE), ("-m", *alembic(framework, "upgrade"))]
+    for command in commands:
+        done = run(sys.executable, *command, cwd=folder, env=env, check=False)
+        assert done.returncode
+        *before, said = done.stderr.splitlines()
+        assert f"The database cannot be used: {file}: unable to open database file" in said
+        assert not before
+    if framework == "flask":
+        program = (
+            f"from {PACKAGE} import create_app\napp = create_app()\napp.debug = True\n"
+            "print(app.test_client().get('/').text)\n"
+        )
+        done = run(sys.executable, "-c", program, cwd=folder, env=env)
+        assert f"used: {file}: unable" in done.stdout
+        assert f"OperationalError: {file}: unable" in done.stderr
+
+
 def test_a_project_in_a_folder_with_a_percent_sign_is_migrated(
     copie: Copie, template: Path, tmp_path: Path
 ) -> None:

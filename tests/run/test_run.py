@@ -88,7 +88,10 @@ def faults(variant: Variant, url: URL) -> list[tuple[URL, tuple[str, ...]]]:
     found: list[tuple[URL, tuple[str, ...]]] = [
         (URL.create("oracle+oracledb", "nobody", SECRET, "127.0.0.1"), ("oracledb",))
     ]
-    if variant.row["family"] not in FILES:
+    if variant.row["family"] in FILES:
+        # A folder cannot be opened as a database.
+        found.append((url.set(database="tests"), ("tests",)))
+    else:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
             nobody = URL.create(

@@ -147,7 +147,7 @@ def attempt(work: Callable[[], None]) -> str:
     try:
         work()
     except OperationalError as error:
-        return str(error.orig)
+        return str(error.orig).rpartition(": ")[2]
     return "counted"
 
 
