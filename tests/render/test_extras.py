@@ -472,9 +472,22 @@ def test_a_project_with_extras_is_typed_and_runs(
         checkout.run(*uv_run, *upgrade, env=env)
     assert checkout.run(*uv_run, DISTRIBUTION, env=env) == "Hello, World!\n"
     if "pre-commit" in extras:
+        # A source of uv in git: its commit looks like a key, but a token in its URL is one.
+        commit = 'rev = "9c5ab1f4b9ee4ee1d3b3b8f4d9f6d3b4f3b1a8c5"'
+        source = f'idna = {{ git = "https://github.com/kjd/idna", {commit} }}\n'
+        (checkout.folder / "sources.toml").write_text(f"{source}[other]\n{commit}\n")
         git(checkout.folder, "add", "--all")
         printed = checkout.run(*uv_run, "pre-commit", "run", "--all-files", env=env)
         assert re.search(r"^mypy\.+Passed$", printed, re.MULTILINE)
+        leak = source.replace("://", "://user:t0k3n@")
+        (checkout.folder / "leak.toml").write_text(f'{leak}{commit.replace("rev", "key")[:-2]}"\n')
+        git(checkout.folder, "add", "--all")
+        scan = ("pre-commit", "run", "detect-secrets", "--all-files")
+        printed = checkout.run(*uv_run, *scan, env=env, check=False)
+        assert set(re.findall(r"^Location: +(.+)$", printed, re.MULTILINE)) == {
+            "leak.toml:1",
+            "leak.toml:2",
+        }
     if "docker" in extras:
         dockerfile = (checkout.folder / "Dockerfile").read_text()
         [command] = re.findall(r"^CMD (\[.+\])$", dockerfile, re.MULTILINE)
