@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 
 from helpers.answers import SETS, WITH_EXTRAS
 from helpers.databases import NewDatabase
-from helpers.files import check_form, files, tree
+from helpers.files import check_form, files, replace, tree
 from helpers.git import BRANCH, IDENTITY, commit_all, git, track
 from helpers.modes import ALL, sample
 from helpers.processes import UV, run
@@ -259,13 +259,32 @@ def check_rights(project: Path) -> None:
 
 def check_pushes(project: Path) -> None:
     """Check that every push starts the workflows, whatever git init has called the branch."""
-    assert read_yaml(project / ".github/workflows/ci.yml")["on"]["push"] == ""
+    github = read_yaml(project / ".github/workflows/ci.yml")
+    assert github["on"]["push"] == github["on"]["pull_request"] == ""
+    # Only GitHub evaluates this: of pull requests, those from forks were not pushed here.
+    own = "github.event_name != 'pull_request' || github.event.pull_request.head.repo.fork"
+    assert {job["if"] for job in github["jobs"].values()} == {own}
     rules = read_yaml(project / ".gitlab-ci.yml")["workflow"]["rules"]
     assert rules[-1] == {"if": "$CI_COMMIT_BRANCH"}
     # But for the pushes that a pipeline of a merge request checks.
     merge, *others = rules[:-1]
     assert merge == {"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}
     assert others == [{"if": "$CI_COMMIT_BRANCH && $CI_OPEN_MERGE_REQUESTS", "when": "never"}]
+
+
+def check_downloads(project: Path) -> None:
+    """Check that the workflows keep what uv downloads, and that a bot raises what it locks."""
+    github = read_yaml(project / ".github/workflows/ci.yml")
+    # What pip cache dir prints there, and setup-python keeps.
+    assert github["env"]["UV_CACHE_DIR"].startswith("/home/runner/.cache/pip/")
+    for job in github["jobs"].values():
+        [setup] = [step for step in job["steps"] if "setup-python" in step.get("uses", "")]
+        assert setup["with"]["cache"] == "pip"
+    gitlab = read_yaml(project / ".gitlab-ci.yml")
+    [kept] = gitlab["default"]["cache"]["paths"]
+    assert gitlab["variables"]["UV_CACHE_DIR"].startswith(f"$CI_PROJECT_DIR/{kept}")
+    updates = read_yaml(project / ".github/dependabot.yml")["updates"]
+    assert {update["package-ecosystem"] for update in updates} == {"github-actions", "uv"}
 
 
 def interpolate(text: str, env: dict[str, str]) -> str:
@@ -390,6 +409,7 @@ def test_every_database_has_files_that_follow_their_schemas(
         check_services(name, project)
         check_rights(project)
         check_pushes(project)
+        check_downloads(project)
         check_compose(name, project)
         check_devcontainer(name, project)
         # The commits of actions that this repository uses itself.
@@ -555,6 +575,18 @@ def test_what_the_workflows_run_passes(
             assert re.search(r"\d+ passed", printed)
             assert "skipped" not in printed
     assert git(checkout.folder, "status", "--porcelain") == "?? uv.lock\n"
+    if variant == WITH_EXTRAS[0]:
+        check_stale_lock(checkout)
+
+
+def check_stale_lock(checkout: Checkout) -> None:
+    """Check that the workflows and the image stop if a lock is older than pyproject.toml."""
+    replace(checkout.folder, "pyproject.toml", '  "python-dotenv', '  "idna>=3",\n  "python-dotenv')
+    dockerfile = (checkout.folder / "Dockerfile").read_text()
+    [build] = re.findall(r"^    (if \[ -f uv.lock .+)$", dockerfile, re.MULTILINE)
+    for command in ("test ! -f uv.lock || uv lock --check", build):
+        said = checkout.run("sh", "-ec", f"! {{ {command}; }}")
+        assert "needs to be updated" in said
 
 
 @SHELL

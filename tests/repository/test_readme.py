@@ -46,6 +46,11 @@ def test_the_first_command_prints_hello_and_the_second_runs_the_tests(
     assert done.stdout.endswith("Hello, World!\n")
     assert "uv run pytest" in done.stderr
     assert (tmp_path / "hello" / "hello.db").exists()
+    # uv is only in the clone, and the message after the copy says uv run.
+    [path] = re.findall(r"`(export PATH=.+?)`", README)
+    commands = f"{path}\ncommand -v uv\ncd ../hello\nuv run hello"
+    done = run("bash", "-c", commands, cwd=clone, env=env)
+    assert done.stdout == f"{clone}/.uv/bin/uv\nHello, World!\n"
     # The whole suite is what is running now. One test of it stands for it here.
     done = run("bash", "-c", f"{second} -n0 -q -k test_nothing_in_the", cwd=clone, env=env)
     assert " passed" in done.stdout

