@@ -25,12 +25,16 @@ ANSWERS = {"project_name": "Hello", "extras": ["github", "gitlab", "pre-commit"]
 TOOLS = Path(sys.executable).parent
 
 
+def fences(section: str, language: str) -> list[str]:
+    """Return the fences of a language in a section."""
+    part = PAGE.partition(f"\n### {section}\n")[2].partition("\n##")[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
+
+
 def fence(section: str, language: str) -> str:
     """Return the one fence of a language in a section."""
-    part = PAGE.partition(f"\n### {section}\n")[2].partition("\n##")[0]
-    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", part, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1
-    return found[0]
+    [found] = fences(section, language)
+    return found
 
 
 class Repository:
@@ -64,7 +68,7 @@ def monorepo(repository: Path, tmp_path: Path) -> Repository:
 
 
 def test_a_commit_is_checked_by_the_projects_that_it_changes(monorepo: Repository) -> None:
-    monorepo.shell(fence("pre-commit", "console"))
+    monorepo.shell("".join(fences("pre-commit", "console")))
     # The root's own files are nobody's: its README has a space at the end of a line.
     everything = monorepo.shell("prek run --all-files").stdout
     hooks = yaml.safe_load((monorepo.folder / FOLDER / ".pre-commit-config.yaml").read_text())
@@ -87,9 +91,12 @@ def test_a_commit_is_checked_by_the_projects_that_it_changes(monorepo: Repositor
 
 @pytest.mark.skipif(shutil.which("perl") is None, reason="The command is perl's.")
 def test_github_finds_a_workflow_for_the_project(monorepo: Repository) -> None:
+    monorepo.shell("".join(fences("pre-commit", "console")))
     monorepo.shell(fence("GitHub", "console"))
     github = monorepo.folder / ".github"
     text = (github / "workflows/hello.yml").read_text()
+    [hooks] = re.findall("run: (uvx prek .+)", text)
+    monorepo.shell(f"git add --all; cd {FOLDER}; {hooks}")
     workflow = yaml.safe_load(text)
     folder = monorepo.folder / workflow.pop("defaults")["run"]["working-directory"]
     assert (folder / "pyproject.toml").exists()
@@ -109,6 +116,7 @@ def test_github_finds_a_workflow_for_the_project(monorepo: Repository) -> None:
 
 
 def test_gitlab_runs_what_the_project_runs(monorepo: Repository) -> None:
+    monorepo.shell("".join(fences("pre-commit", "console")))
     configuration = monorepo.folder / ".gitlab-ci.yml"
     configuration.write_text(fence("GitLab", "yaml"))
     schema = ("--builtin-schema", "vendor.gitlab-ci")
@@ -123,10 +131,11 @@ def test_gitlab_runs_what_the_project_runs(monorepo: Repository) -> None:
     ran = []
     for job in ("lint", "test"):
         for command in project[job]["script"]:
-            done = monorepo.shell(f"export {variables}; {command}")
+            place = f"CI_PROJECT_DIR={monorepo.folder}"
+            done = monorepo.shell(f"git add --all; {place}; export {variables}; {command}")
             ran += done.stdout.splitlines()[-1:]
     assert re.fullmatch(
-        r"All checks passed!\n\d+ files already formatted\n"
+        r"mypy\.+Passed\nAll checks passed!\n\d+ files already formatted\n"
         r"Success: no issues found in \d+ source files\n.* \d+ passed.*",
         "\n".join(ran),
     ), ran

@@ -46,8 +46,13 @@ OWNED = {
     "gitlab": {".gitlab-ci.yml"},
     "pre-commit": {".pre-commit-config.yaml"},
 }
-# These are other files where there are migrations.
-MIGRATING = ["docker", "pre-commit"]
+# These are other files where there is another extra, too.
+CHANGED = {
+    "docker": "migrations",
+    "github": "pre-commit",
+    "gitlab": "pre-commit",
+    "pre-commit": "migrations",
+}
 # Words that only a project with the extra has, outside of its answers.
 FOREIGN = {
     "migrations": r"(?i)alembic|migrat",
@@ -101,9 +106,14 @@ def cases(variant: str) -> list[Extras]:
     alone: list[Extras] = [(extra,) for extra in EXTRAS]
     # Each pair in one of the variants, or every pair in every one.
     pairs = PAIRS if ALL else PAIRS[WITH_EXTRAS.index(variant) :: len(WITH_EXTRAS)]
-    migrating = [("migrations", extra) for extra in MIGRATING]
+    changed = [ordered(*pair) for pair in CHANGED.items()]
     more = [changing(variant), tuple(EXTRAS)]
-    return list(dict.fromkeys([(), *alone, *pairs, *migrating, *more]))
+    return list(dict.fromkeys([(), *alone, *pairs, *changed, *more]))
+
+
+def ordered(*extras: str) -> Extras:
+    """Return the extras in the order of the question."""
+    return tuple(sorted(extras, key=EXTRAS.index))
 
 
 def owned(variant: str, extra: str) -> set[str]:
@@ -142,8 +152,8 @@ def test_an_extra_adds_its_own_files_and_leaves_the_others_alone(
         program = tuple(extra for extra in extras if extra in changing(variant))
         assert found["pyproject.toml"] == contents[program]["pyproject.toml"], extras
         for extra in extras:
-            migrating = extra in MIGRATING and "migrations" in extras
-            alone = contents[("migrations", extra) if migrating else (extra,)]
+            other = CHANGED.get(extra)
+            alone = contents[ordered(extra, other) if other in extras else (extra,)]
             for name in owned(variant, extra):
                 assert found[name] == alone[name], (name, extras)
         check_form(folder)
@@ -550,7 +560,7 @@ def test_what_the_workflows_run_passes(
     found = commands(checkout.folder)
     assert set(found) == {
         'pip install "uv>=0.13,<0.14"',
-        "if grep -rnE '^(<{7}|>{7}) ' --exclude-dir=.git --exclude-dir=.cache .; then exit 1; fi",
+        "uv run pre-commit run --all-files",
         "test ! -f uv.lock || uv lock --check",
         "uv run ruff check",
         "uv run ruff format --check",
@@ -577,6 +587,12 @@ def test_what_the_workflows_run_passes(
     assert git(checkout.folder, "status", "--porcelain") == "?? uv.lock\n"
     if variant == WITH_EXTRAS[0]:
         check_stale_lock(checkout)
+        (checkout.folder / "notes.txt").write_text("A line.  ")
+        git(checkout.folder, "add", "notes.txt")
+        [hooks] = [command for command in found if "pre-commit" in command]
+        said = checkout.run("bash", "-c", hooks, check=False)
+        failed = re.findall(r"^- hook id: (.+)$", said, re.MULTILINE)
+        assert failed == ["end-of-file-fixer", "trailing-whitespace"]
 
 
 def check_stale_lock(checkout: Checkout) -> None:

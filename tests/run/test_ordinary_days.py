@@ -329,6 +329,9 @@ def test_an_update_names_the_extras_that_are_left(repository: Path, tmp_path: Pa
     assert "\n  uv lock " in printed
     assert "The project now has these extras: migrations, github.\n" in printed
     assert "whole new list. An update removes the extras that it omits." in printed
+    # What copier update --conflict rej leaves is not committed.
+    (folder / "README.md.rej").touch()
+    assert ".rej" not in git(folder, "status", "--porcelain")
 
 
 def test_a_copy_says_from_where_it_can_be_updated(
