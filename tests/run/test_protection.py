@@ -1,4 +1,4 @@
-"""What the page rejects before a view sees it: an incomplete form, and one from another site."""
+"""What the page rejects before a view sees it, and a connection that dies after the view."""
 
 import socket
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from helpers.client import FORM
-from helpers.connections import stored
-from helpers.sites import Service, Sites
+from helpers.connections import KILL, SESSIONS, stored
+from helpers.modes import sample
+from helpers.sites import Service, Sites, check_works
 from helpers.variants import APIS
 
 SERVERS = {
@@ -45,6 +46,25 @@ def create_app():
     app = create()
     app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)
     app.add_url_rule("/own", view_func=lambda: request.form["message"], methods=["POST", "PUT"])
+    return app
+"""
+# A view that has read all, and whose connection ends before its request does.
+LAST_WORDS = """\
+from sqlalchemy import NullPool, create_engine, text
+from {package} import create_app as create
+from {package}.db import db
+
+def page():
+    count = db.session.scalar(text("SELECT count(*) FROM messages"))
+    other = create_engine(db.engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with other.connect() as connection:
+        for session in connection.scalars(text({sessions!r})).all():
+            connection.execute(text({kill!r}.format(session)))
+    return f"{{count}} messages"
+
+def create_app():
+    app = create()
+    app.add_url_rule("/count", view_func=page)
     return app
 """
 
@@ -117,3 +137,36 @@ def test_a_form_from_another_site_is_rejected(api: str, sites: Sites, tmp_path: 
         assert send(service, b"message=2", length, *own, "Origin: https://example.org") == 303
         assert send(service, b"message=1", length, *own, "Origin: http://inside:8000") == 403
     assert stored(url, tmp_path) == ["2"] * (len(OWN_SITE) + 1)
+
+
+@pytest.mark.parametrize(
+    ("api", "drivername"),
+    sample(
+        [
+            ("orm", "postgresql+psycopg"),
+            ("orm", "postgresql+pg8000"),
+            ("orm", "postgresql+psycopg2"),
+            ("orm", "mysql+pymysql"),
+            ("core", "mysql+pymysql"),
+            ("orm", "mysql+mysqlconnector"),
+        ],
+        every=3,
+    ),
+)
+def test_a_page_that_is_complete_survives_the_end_of_its_connection(
+    api: str, drivername: str, sites: Sites, tmp_path: Path
+) -> None:
+    site, url = sites(api, "flask", drivername)
+    backend = url.get_backend_name()
+    near = url.set(drivername={"mysql": "mysql+pymysql"}.get(backend, url.drivername))
+    lost = {"sessions": SESSIONS[backend], "kill": KILL[backend]}
+    (tmp_path / "own.py").write_text(LAST_WORDS.format(package=site.package, **lost))
+    with (
+        site.start(url, tmp_path, factory="own:create_app") as service,
+        service.client() as client,
+    ):
+        # More often than the pool has connections.
+        for number in range(16):
+            reply = client.get("/count")
+            assert (reply.status, reply.text) == (200, f"{number} messages")
+            check_works(client, near, tmp_path)
