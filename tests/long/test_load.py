@@ -10,10 +10,10 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
 
 from helpers.client import FORM
 from helpers.connections import stored
+from helpers.databases import NewDatabase
 from helpers.modes import LONG
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite, Service, Sites
@@ -121,15 +121,20 @@ def test_commands_may_meet_at_a_database_without_a_table(
     assert sorted(stored(url, tmp_path)) == texts
 
 
+@pytest.mark.parametrize("drivername", COMMON_DRIVERS)
 @pytest.mark.parametrize("api", APIS)
-def test_processes_may_create_the_tables_of_an_sqlite_file_at_once(
-    api: str, make_site: MakeSite, tmp_path: Path
+def test_processes_may_create_many_tables_at_once(
+    api: str, drivername: str, make_site: MakeSite, new_database: NewDatabase, tmp_path: Path
 ) -> None:
-    site = make_site(api, "plain", "sqlite")
+    site = make_site(api, "plain", drivername)
+    urls = [new_database(drivername) for _ in range(3)]
     done = subprocess.run(
-        [site.bin / "python", CREATORS, site.package],
+        [
+            *(site.bin / "python", CREATORS, site.package),
+            *(url.render_as_string(hide_password=False) for url in urls),
+        ],
         cwd=tmp_path,
-        env=site.environment(URL.create("sqlite", database="unused.db")),
+        env=site.environment(urls[0]),
         capture_output=True,
         text=True,
         timeout=120,
