@@ -1,8 +1,10 @@
 """Many at once: the page under real servers, and writers to one SQLite file."""
 
 import json
+import os
 import socket
 import subprocess
+import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +12,17 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from pytest_copie.plugin import Copie
 
 from helpers.client import FORM
-from helpers.connections import stored
+from helpers.connections import query, stored
 from helpers.databases import NewDatabase
 from helpers.modes import LONG
+from helpers.projects import PYTHON, alembic
+from helpers.rendering import project_of
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite, Service, Sites
-from helpers.variants import APIS, COMMON_DRIVERS, FRAMEWORKS
+from helpers.variants import APIS, COMMON_DRIVERS, FRAMEWORKS, PROJECT_NAME, sample_url
 
 CLIENTS = 16
 REQUESTS = 500 if LONG else 12
@@ -141,6 +146,32 @@ def test_processes_may_create_many_tables_at_once(
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("framework", "drivername"), [*zip(FRAMEWORKS, COMMON_DRIVERS[1:], strict=True)]
+)
+def test_processes_may_upgrade_at_once(
+    framework: str, drivername: str, copie: Copie, template: Path, new_database: NewDatabase
+) -> None:
+    answers = {"project_name": PROJECT_NAME, "framework": framework, "extras": ["migrations"]}
+    folder = project_of(copie.copy(answers | {"database_url": sample_url(drivername)}, template))
+    url = new_database(drivername)
+    env = {**os.environ, **PYTHON, "DATABASE_URL": url.render_as_string(hide_password=False)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", *alembic(framework, "upgrade")],
+            cwd=folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for _ in range(20)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 20, outputs
+    assert query(url, folder, "SELECT version_num FROM alembic_version") == ["0001"]
+    assert stored(url, folder) == []
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
