@@ -56,6 +56,23 @@ ALIASES: dict[str, Callable[[URL], URL]] = {
 # One test that drops and makes the tables.
 ONE = "tests/test_main.py::test_the_command_prints_what_it_stored"
 
+# A migration that makes a table which the metadata does not have.
+AUDITS = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    op.create_table("audits", sa.Column("id", sa.Integer, primary_key=True))
+
+
+def downgrade():
+    op.drop_table("audits")
+"""
+
 Make = Callable[..., Path]
 
 
@@ -125,9 +142,9 @@ def own_row(url: URL) -> None:
         execute("INSERT INTO messages VALUES (7)")
 
 
-def own_rows(url: URL) -> list[int]:
+def own_rows(url: URL, table: str = "messages") -> list[int]:
     with connected(url) as execute:
-        return list(map(int, execute("SELECT id FROM messages")))
+        return list(map(int, execute(f"SELECT id FROM {table}")))
 
 
 @pytest.fixture
@@ -172,6 +189,44 @@ def test_tables_are_rejected_and_kept_and_what_is_left_clean_is_taken(
         execute("DROP TABLE others")
     done = run_tests(folder, shown(url), ONE)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("drivername", ["postgresql+psycopg", "mysql+pymysql"])
+def test_a_table_that_only_a_migration_makes_is_kept(
+    make: Make, database: NewDatabase, drivername: str
+) -> None:
+    folder = make("core", "plain", drivername, migrations=True)
+    versions = folder / "src" / PACKAGE / "migrations" / "versions"
+    (versions / "0002_create_audits.py").write_text(AUDITS)
+    url = database(drivername)
+    with connected(url) as execute:
+        execute("CREATE TABLE audits (id INTEGER PRIMARY KEY)")
+        execute("INSERT INTO audits VALUES (7)")
+        done = run_tests(folder, shown(url), "tests/test_migrations.py")
+        assert own_rows(url, "audits") == [7]
+    check_refused(done, "audits")
+
+
+def test_a_row_that_row_security_hides_is_kept(make: Make, database: NewDatabase) -> None:
+    folder = make("orm", "plain", "postgresql+psycopg")
+    url = database("postgresql+psycopg")
+    own_row(url)
+    role = f"{url.database}_role"
+    with connected(url) as execute:
+        execute(f"CREATE ROLE {role} LOGIN PASSWORD '{SECRET}'")
+        try:
+            # It may drop the table, and sees no row.
+            execute(f"ALTER TABLE messages OWNER TO {role}")
+            execute("ALTER TABLE messages ENABLE ROW LEVEL SECURITY")
+            execute("ALTER TABLE messages FORCE ROW LEVEL SECURITY")
+            other = url.set(username=role, password=SECRET)
+            with connected(other) as hidden:
+                assert hidden("SELECT id FROM messages") == []
+            check_refused(run_tests(folder, shown(other)))
+        finally:
+            execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
+            execute(f"DROP ROLE {role}")
+    assert own_rows(url) == [7]
 
 
 @pytest.mark.parametrize("alias", ALIASES)

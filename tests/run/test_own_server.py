@@ -53,12 +53,46 @@ def test_the_database_is_empty(transact):
     assert execute(transact, "SELECT to_regclass('replies')") == [None]
     assert execute(transact, "SHOW transaction_isolation") == ["{}"]
 """
+# What the last test does, and the options of pytest. The others are marked long.
 ENDINGS = {
     "normal": "",
     "Ctrl-C": "os.killpg(0, signal.SIGINT); time.sleep(60)",
     "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
-    "SIGKILL of the worker's parent": "os.kill(os.getppid(), signal.SIGKILL); time.sleep(1)",
+    "SIGKILL of the worker's parent -n2": "os.kill(os.getppid(), signal.SIGKILL); time.sleep(1)",
+    "a child -s -pno:faulthandler": "os.fork() or (os.closerange(1, 3), time.sleep(60))",
+    "SIGTERM of the server's program": "os.kill(program(), signal.SIGTERM); time.sleep(1)",
 }
+FURTHER = {
+    "SIGHUP of the server's program": "os.kill(program(), signal.SIGHUP); time.sleep(1)",
+    "Ctrl-C of the server's program": "os.kill(program(), signal.SIGINT); time.sleep(1)",
+    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)",
+    "SIGHUP": "os.kill(os.getpid(), signal.SIGHUP); time.sleep(60)",
+    "SIGTERM of the worker's parent -n2": "os.kill(os.getppid(), signal.SIGTERM); time.sleep(1)",
+    "SIGKILL of a worker -n2": "os.kill(os.getpid(), signal.SIGKILL)",
+    "workers -n2": "",
+    "the first failure -x": "raise ValueError",
+    "a fixture that fails at its end": "request.addfinalizer(lambda: 1 / 0)",
+    "pytest.exit": "pytest.exit('enough')",
+    "os._exit": "os._exit(0)",
+}
+TEST_ENDING = """
+import os, signal, subprocess, time
+from pathlib import Path
+import pytest
+
+
+def program():
+    line = ["ps", "--ppid", str(os.getpid()), "-o", "pid=,args="]
+    [found] = [
+        line for line in subprocess.check_output(line, text=True).splitlines() if "_server" in line
+    ]
+    return int(found.split()[0])
+
+
+def test_ending(engine, request):
+    Path(BEGAN).touch()
+    STATEMENTS
+"""
 
 
 @pytest.fixture
@@ -110,22 +144,27 @@ def test_every_driver_has_a_server_that_rejects_what_is_wrong(
 
 
 @POSIX
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(
+    "ending", [*ENDINGS, *(pytest.param(each, marks=pytest.mark.long) for each in FURTHER)]
+)
 def test_nothing_is_left_however_pytest_ends(
     copie: Copie, template: Path, place: Path, ending: str
 ) -> None:
     project = make(copie, template, "postgresql+psycopg")
-    statements = ENDINGS[ending]
-    (project / "tests" / "test_ending.py").write_text(
-        "import os, signal, time\nfrom pathlib import Path\n\n\n"
-        "def test_ending(engine):\n"
-        f"    Path({str(project / 'began')!r}).touch()\n    {statements or 'pass'}\n"
-    )
-    workers = ("-p", "xdist.plugin", "-n", "2") if "worker" in ending else ()
-    done = run_tests(project, "", "tests/test_ending.py", *workers, TMPDIR=str(place))
-    assert (project / "began").exists()
-    assert (done.returncode == 0) == (ending == "normal"), done.stdout
+    began = project / "began"
+    statements = (ENDINGS | FURTHER)[ending] or "pass"
+    text = TEST_ENDING.replace("BEGAN", repr(str(began))).replace("STATEMENTS", statements)
+    (project / "tests" / "test_ending.py").write_text(text)
+    options = [word for word in ending.split() if word.startswith("-")]
+    options += ["-p", "xdist.plugin"] * ("-n2" in options)
+    start = time.monotonic()
+    done = run_tests(project, "", "tests/test_ending.py", *options, TMPDIR=str(place))
+    assert began.exists(), done.stdout
+    good = ending.startswith(("normal", "workers", "a child -s", "os._exit"))
+    assert (done.returncode == 0) == good, done.stdout
     check_nothing_is_left(project, place)
+    # A child sleeps for longer.
+    assert time.monotonic() - start < 50
 
 
 def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
