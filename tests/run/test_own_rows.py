@@ -204,7 +204,7 @@ def test_a_table_that_only_a_migration_makes_is_kept(
         execute("INSERT INTO audits VALUES (7)")
         done = run_tests(folder, shown(url), "tests/test_migrations.py")
         assert own_rows(url, "audits") == [7]
-    check_refused(done, "audits")
+    check_rejected(done, "audits")
 
 
 def test_a_row_that_row_security_hides_is_kept(make: Make, database: NewDatabase) -> None:
@@ -222,7 +222,7 @@ def test_a_row_that_row_security_hides_is_kept(make: Make, database: NewDatabase
             other = url.set(username=role, password=SECRET)
             with connected(other) as hidden:
                 assert hidden("SELECT id FROM messages") == []
-            check_refused(run_tests(folder, shown(other)))
+            check_rejected(run_tests(folder, shown(other)))
         finally:
             execute(f"REASSIGN OWNED BY {role} TO CURRENT_USER")
             execute(f"DROP ROLE {role}")
