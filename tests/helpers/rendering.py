@@ -28,6 +28,7 @@ from sqlalchemy import make_url
 from helpers.git import git
 from helpers.template import copy_template
 from helpers.variants import BARE, Variant
+from helpers.words import faults
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -165,6 +166,7 @@ def rejection(render: Render, destination: Path, **answers: object) -> str:
     assert not destination.exists()
     assert "\n" not in found[2]
     assert not re.search(r"[Jj]inja|[Uu]ndefined|Traceback|\bNone\b", found[2])
+    assert faults(found[2]) == []
     return found[2]
 
 
