@@ -360,7 +360,7 @@ def test_a_name_without_a_driver_gets_one(name: str, template: Path, copie: Copi
     assert first == second
 
 
-@pytest.mark.parametrize(("url", "refusing"), REJECTING.items())
+@pytest.mark.parametrize(("url", "rejecting"), REJECTING.items())
 def test_transactions_run_again_where_the_database_rejects_them_and_nowhere_else(
     copie: Copie, template: Path, url: str, *, rejecting: bool
 ) -> None:
