@@ -15,13 +15,14 @@ from helpers.connections import outside
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import BRANCH, commit_all, git, track
+from helpers.modes import sample
 from helpers.processes import UV, run
 from helpers.projects import PYTHON, alembic, run_python, run_tests
 from helpers.rendering import project_of
 from helpers.sites import MakeSite
 from helpers.template import copy_template
 from helpers.updates import COPIER, copy, run_copier
-from helpers.variants import PACKAGE, sample_url
+from helpers.variants import FRAMEWORKS, PACKAGE, sample_url
 
 COLUMNS = """\
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -86,11 +87,16 @@ def add_columns(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "move",
-    [
-        ("plain", "sqlite", "postgresql+psycopg"),
-        ("flask", "mysql+pymysql", "sqlite"),
-        ("plain", "postgresql+asyncpg", "sqlite+aiosqlite"),
-    ],
+    sample(
+        zip(
+            [
+                ("flask", "mysql+pymysql", "sqlite"),
+                ("plain", "sqlite", "postgresql+psycopg"),
+                ("plain", "postgresql+asyncpg", "sqlite+aiosqlite"),
+            ]
+        ),
+        every=3,
+    ),
     ids=" ".join,
 )
 def test_a_migration_with_defaults_and_an_own_type_runs_on_another_database(
@@ -119,7 +125,7 @@ def test_a_migration_with_defaults_and_an_own_type_runs_on_another_database(
     run(ruff, "check", "--no-cache", cwd=folder)
 
 
-@pytest.mark.parametrize("framework", ["plain", "flask"])
+@pytest.mark.parametrize("framework", sample(FRAMEWORKS, 2))
 def test_a_table_in_another_schema_is_created_once(
     copie: Copie, template: Path, new_database: NewDatabase, framework: str
 ) -> None:
@@ -181,7 +187,7 @@ def test_alembic_uses_the_url_or_the_connection_that_it_is_given(
     assert not list(folder.rglob("*.db"))
 
 
-@pytest.mark.parametrize("framework", ["plain", "flask"])
+@pytest.mark.parametrize("framework", sample(FRAMEWORKS, 2))
 def test_what_an_installed_wheel_says_of_migrations_works(
     copie: Copie, template: Path, tmp_path: Path, framework: str
 ) -> None:

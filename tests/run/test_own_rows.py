@@ -24,7 +24,7 @@ from helpers.variants import PACKAGE, PROJECT_NAME, sample_url
 
 # The synchronous driver that looks into the databases of others.
 NEAR = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "sqlite": "sqlite"}
-# Every second is in every run: each database, Core and the ORM, plain, asyncio and Flask.
+# Each database, Core and the ORM, plain, asyncio and Flask.
 PROJECTS = [
     (("core", "flask", "sqlite"), True),
     (("orm", "plain", "sqlite"), False),
@@ -160,7 +160,7 @@ def database(new_database: NewDatabase, tmp_path: Path) -> NewDatabase:
     return database
 
 
-@pytest.mark.parametrize(("project", "migrations"), sample(PROJECTS, 2))
+@pytest.mark.parametrize(("project", "migrations"), sample(PROJECTS, 4))
 def test_tables_are_rejected_and_kept_and_what_is_left_clean_is_taken(
     make: Make, database: NewDatabase, project: tuple[str, str, str], *, migrations: bool
 ) -> None:
@@ -191,7 +191,7 @@ def test_tables_are_rejected_and_kept_and_what_is_left_clean_is_taken(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("drivername", ["postgresql+psycopg", "mysql+pymysql"])
+@pytest.mark.parametrize("drivername", sample(["postgresql+psycopg", "mysql+pymysql"], 2))
 def test_a_table_that_only_a_migration_makes_is_kept(
     make: Make, database: NewDatabase, drivername: str
 ) -> None:
@@ -229,7 +229,7 @@ def test_a_row_that_row_security_hides_is_kept(make: Make, database: NewDatabase
     assert own_rows(url) == [7]
 
 
-@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("alias", sample(ALIASES, 3))
 def test_a_server_is_the_same_however_it_is_named(
     make: Make, database: NewDatabase, alias: str
 ) -> None:
@@ -241,8 +241,9 @@ def test_a_server_is_the_same_however_it_is_named(
     assert own_rows(url) == [7]
 
 
-@pytest.mark.parametrize("drivername", ["postgresql+psycopg", "sqlite"])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("drivername", "workers"), sample(product(["postgresql+psycopg", "sqlite"], ["1", "2"]), 4)
+)
 def test_one_database_is_not_shared_by_workers(
     make: Make, database: NewDatabase, drivername: str, workers: str
 ) -> None:
@@ -269,7 +270,7 @@ def test_one_database_is_not_shared_by_workers(
         product(
             ["sqlite:///{}", "sqlite:///file:{}?uri=true"], [".", "tests", "src", "..", "nested"]
         ),
-        every=2,
+        every=5,
     ),
 )
 def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
@@ -293,7 +294,7 @@ def test_a_file_is_the_same_however_it_is_named_and_wherever_pytest_starts(
 
 
 @pytest.mark.parametrize(
-    "drivername", sample(["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql"], 2)
+    "drivername", sample(["postgresql+psycopg", "postgresql+asyncpg", "mysql+pymysql"], 3)
 )
 def test_a_server_that_is_down_or_rejects_is_one_line_and_no_traceback_shows_the_password(
     make: Make, drivername: str

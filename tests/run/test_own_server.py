@@ -13,6 +13,7 @@ import pytest
 from pytest_copie.plugin import Copie
 
 from helpers.files import replace
+from helpers.modes import sample
 from helpers.private_servers import hand_over, server_folder
 from helpers.projects import run_tests
 from helpers.rendering import project_of
@@ -123,7 +124,7 @@ def check_nothing_is_left(project: Path, place: Path) -> None:
 
 
 @POSIX
-@pytest.mark.parametrize("drivername", PROJECTS)
+@pytest.mark.parametrize("drivername", sample(PROJECTS, 3))
 def test_every_driver_has_a_server_that_rejects_what_is_wrong(
     copie: Copie, template: Path, place: Path, drivername: str
 ) -> None:

@@ -16,6 +16,7 @@ import yaml
 from sqlalchemy import make_url
 
 from helpers.connections import SECRET
+from helpers.modes import sample
 from helpers.private_servers import PrivateServer, private_server
 from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite
@@ -117,7 +118,7 @@ def four_servers() -> Iterator[Callable[[str], FourServers]]:
         yield cache(start)
 
 
-@pytest.mark.parametrize("variant", RUN, ids=str)
+@pytest.mark.parametrize("variant", sample(RUN, 3), ids=str)
 def test_a_demand_is_met_or_rejected(
     variant: Variant,
     make_site: MakeSite,
