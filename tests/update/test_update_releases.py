@@ -159,7 +159,7 @@ def test_an_edit_in_a_file_that_has_moved_comes_back_as_a_conflict(
         assert f"UD {package}/{file}\n" in status
         assert tree(folder)[f"{package}/{file}"] == before[f"{package}/{file}"]
         assert f"{package}/{file} has your edits. " in done.stdout
-        place = f"Its lines are now in {package}/{MOVED[file]}: "
+        place = f"Its lines are now in {package}/{MOVED[file]}. Move "
         assert place in done.stdout or version < "0.5", done.stdout
     assert old or version < "0.5"
 
