@@ -1,6 +1,6 @@
 """Write the parts of the documents that come from the template.
 
-Usage: uv run docs/generate.py [--check]
+Usage: uv run tests/generate_docs.py [--check]
 
 A part is between <!-- generate NAME ARGUMENTS --> and <!-- end -->. The function with that name
 writes it. --check writes nothing, and prints the names of old documents.
@@ -34,8 +34,6 @@ from urllib.request import urlopen
 import copier
 import pyte
 from playwright.sync_api import sync_playwright
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from helpers.template import ROOT, copy_template
 from helpers.variants import DATABASES, DRIVERS, EXTRAS, REJECTED, VARIANTS, sample_url
@@ -379,7 +377,7 @@ def main() -> int:
     for path in stale:
         print("changed:" if check else "written:", path.relative_to(ROOT))
     if check and stale:
-        print("Run `uv run docs/generate.py` and look at the difference.")
+        print("Run `uv run tests/generate_docs.py` and look at the difference.")
     return int(check and bool(stale))
 
 
