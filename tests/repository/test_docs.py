@@ -202,6 +202,16 @@ def test_a_page_has_short_sentences_in_plain_words(page: Path) -> None:
     assert faults(page.read_text("utf-8")) == []
 
 
+def test_each_update_of_the_extras_says_that_the_list_is_whole() -> None:
+    texts = [page.read_text("utf-8") for page in [*PAGES, *(ROOT / "hooks").glob("*update*.jinja")]]
+    sections = [
+        section for text in texts for section in re.split(r"^#+ ", text, flags=re.MULTILINE)
+    ]
+    shown = [text for text in sections if "update" in text and "extras=[" in text]
+    assert len(shown) == 3
+    assert all("whole" in text for text in shown), shown
+
+
 def test_the_changelog_has_short_sentences_in_plain_words() -> None:
     text, older, _ = (ROOT / "CHANGELOG.md").read_text("utf-8").partition("## Version 0.4.0\n")
     assert older
