@@ -52,6 +52,7 @@ BAD_URLS = {
     "postgresql://u:p/ss@h/x": "has a password before an @",
     "postgresql://u:p?ss@h/x": "has a password before an @",
     "postgresql://u:p#ss@h/x": "has a password before an @",
+    "postgresql:///u:p?s=s@h/x": "An option of the URL is secret",
     "mysql+pymysql://root:root@127.0.0.1:3306/x": "has a password before an @",
     "postgresql://localhost/x?password=secret": "An option of the URL is secret",
     "postgresql://localhost/x?PassWd=secret": "An option of the URL is secret",
