@@ -25,8 +25,10 @@ def test_every_command_works_with_the_pip_of_this_python(
     answers = {"project_name": "hello", "extras": ["migrations", "pre-commit"]}
     folder = track(project_of(copie.copy(answers, template)))
     readme = (folder / "README.md").read_text("utf-8")
-    [without_uv] = re.findall(r"^Without uv: .+$", readme, re.MULTILINE)
-    upgrade, install = re.findall(r"`(.+?)`", without_uv)[:2]
+    [without_uv] = re.findall(
+        r"^Without uv, .+?^```console\n(.+?)^```", readme, re.MULTILINE | re.DOTALL
+    )
+    upgrade, install = re.findall(r"^\$ (.+)$", without_uv, re.MULTILINE)
     commands = re.findall(r"^\$ uv run (.+)$", readme.replace("&& uv run", "&&"), re.MULTILINE)
     programs = {command.split()[0] for command in commands}
     assert programs == {"alembic", "hello", "pre-commit", "pytest", "ruff"}
@@ -46,6 +48,6 @@ def test_every_command_works_with_the_pip_of_this_python(
     # Alembic has formatted the migration that it wrote.
     assert len([*folder.glob("src/hello/migrations/versions/*.py")]) == 2
     run("bash", "-c", "ruff check && ruff format --check", cwd=folder, env=env)
-    assert without_uv.endswith("The hooks of pre-commit want uv all the same.")
+    assert "\nThe hooks of pre-commit need uv.\n" in readme
     hooks = ("pre-commit", "run", "--all-files")
     assert "Executable `uv` not found" in run(*hooks, cwd=folder, env=env, check=False).stdout

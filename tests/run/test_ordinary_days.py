@@ -300,6 +300,47 @@ def test_a_project_in_a_folder_with_a_percent_sign_is_migrated(
     assert run_python(folder, "-m", PACKAGE) == "Hello, World!\n"
 
 
+def test_an_object_can_be_read_after_a_commit_as_the_readme_says(
+    copie: Copie, template: Path
+) -> None:
+    answers = {"project_name": "Hello World", "database_url": "sqlite+aiosqlite:///hello.db"}
+    folder = project_of(copie.copy(answers, template))
+    [option] = re.findall("Create sessions with `(.+?)`", (folder / "README.md").read_text("utf-8"))
+    program = (
+        "import asyncio\nfrom sqlalchemy.ext.asyncio import AsyncSession\n"
+        f"from {PACKAGE}.db import make_engine\nfrom {PACKAGE}.messages import add_message\n"
+        "async def main():\n    engine = make_engine()\n"
+        f"    async with AsyncSession(engine, {option}) as session:\n"
+        "        message = await add_message(session, 'after the commit')\n"
+        "        await session.commit()\n        print(message.message)\n"
+        "    await engine.dispose()\nasyncio.run(main())\n"
+    )
+    run_python(folder, "-m", PACKAGE)
+    assert run_python(folder, "-c", program) == "after the commit\n"
+
+
+def test_a_model_of_another_database_derives_from_db_model(
+    copie: Copie, template: Path, tmp_path: Path
+) -> None:
+    answers = {"project_name": "Hello World", "framework": "flask"}
+    folder = project_of(copie.copy(answers, template))
+    assert "has a `__bind_key__`, use `db.Model`" in (folder / "README.md").read_text("utf-8")
+    program = (
+        "from sqlalchemy.orm import Mapped, mapped_column\n"
+        f"from {PACKAGE} import create_app\nfrom {PACKAGE}.db import db\n"
+        "class Other(db.Model):\n    __bind_key__ = 'other'\n"
+        "    id: Mapped[int] = mapped_column(primary_key=True)\n"
+        f"app = create_app({{'SQLALCHEMY_BINDS': {{'other': 'sqlite:///{tmp_path}/other.db'}}}})\n"
+        "with app.app_context():\n    db.create_all()\n"
+        "    db.session.add(Other())\n    db.session.commit()\n"
+        "    for engine in db.engines.values():\n        engine.dispose()\n"
+    )
+    run_python(folder, "-c", program)
+    engine = create_engine(f"sqlite:///{tmp_path}/other.db")
+    assert inspect(engine).get_table_names() == ["other"]
+    engine.dispose()
+
+
 def test_flask_finds_the_app_in_the_project(copie: Copie, template: Path) -> None:
     folder = project_of(copie.copy({"project_name": "Hello World", "framework": "flask"}, template))
     assert "pages.index" in run_python(folder, "-m", "flask", "routes")
