@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from pytest_copie.plugin import Copie
 from sqlalchemy import URL, create_engine, inspect, make_url
 
-from helpers.connections import outside
+from helpers.connections import kill_sessions, outside
 from helpers.databases import NewDatabase
 from helpers.files import replace
 from helpers.git import BRANCH, commit_all, git, track
@@ -23,7 +24,7 @@ from helpers.rendering import project_of
 from helpers.sites import MakeSite
 from helpers.template import ROOT, copy_template
 from helpers.updates import COPIER, copy, run_copier
-from helpers.variants import FRAMEWORKS, PACKAGE, sample_url
+from helpers.variants import COMMON_DRIVERS, FRAMEWORKS, PACKAGE, sample_url
 
 COLUMNS = """\
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -53,13 +54,25 @@ class Cents(TypeDecorator[int]):
 BILLS = '''\
 
 
+import enum
+
+from sqlalchemy import Enum
+
+
+class Mood(enum.Enum):
+    """How it was paid."""
+
+    GLAD = "glad"
+
+
 class Bill(Base):
     """A bill, in a schema of its own."""
 
     __tablename__ = "bills"
-    __table_args__ = {"schema": "billing"}
+    __table_args__ = {{"schema": "billing"}}
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    {}
 '''
 ANSWERS = {"project_name": "Hello World", "extras": ["migrations"]}
 
@@ -126,9 +139,8 @@ def test_a_migration_with_defaults_and_an_own_type_runs_on_another_database(
     run(ruff, "check", "--no-cache", cwd=folder)
 
 
-def ignore_a_table(folder: Path) -> None:
-    """Let the migrations ignore PostGIS's table, as docs/tables.md says."""
-    page = (ROOT / "docs/tables.md").read_text("utf-8")
+def ignore_a_table(folder: Path, page: str) -> None:
+    """Let the migrations ignore PostGIS's table, as the page says."""
     [ignore] = re.findall(r"^```text\n( +include_name=.+?)^```", page, re.MULTILINE | re.DOTALL)
     env = f"src/{PACKAGE}/migrations/env.py"
     [line] = re.findall(r"^ +include_name=.+\n", (folder / env).read_text(), re.MULTILINE)
@@ -141,20 +153,24 @@ def test_a_table_in_another_schema_is_created_once(
 ) -> None:
     answers = ANSWERS | {"framework": framework, "database_url": sample_url("postgresql+psycopg")}
     folder = project_of(copie.copy(answers, template))
+    page = (ROOT / "docs/tables.md").read_text("utf-8")
     with (folder / f"src/{PACKAGE}/models.py").open("a") as file:
-        file.write(BILLS)
+        file.write(BILLS.format(*re.findall("^  (mood: .+)", page, re.MULTILINE)))
     url = new_database("postgresql+psycopg")
     with outside(url) as connection:
         # One that the project has nothing to do with.
         connection.exec_driver_sql("CREATE SCHEMA foreign_one CREATE TABLE theirs (id INTEGER)")
         connection.exec_driver_sql("CREATE SCHEMA billing")
         connection.exec_driver_sql("CREATE TABLE spatial_ref_sys (srid INTEGER)")
-    ignore_a_table(folder)
+    ignore_a_table(folder, page)
     env = {"DATABASE_URL": shown(url)}
     run_python(folder, "-m", *alembic(framework, "upgrade"), **env)
     run_python(folder, "-m", *alembic(framework, "revision", "--message", "bills"), **env)
     run_python(folder, "-m", *alembic(framework, "upgrade"), **env)
     run_python(folder, "-m", *alembic(framework, "check"), **env)
+    # The enum leaves no type behind, which the next upgrade would not expect.
+    run_python(folder, "-m", *alembic(framework, "downgrade"), **env)
+    run_python(folder, "-m", *alembic(framework, "upgrade"), **env)
     [written] = (folder / f"src/{PACKAGE}/migrations/versions").glob("*_bills.py")
     assert not re.search("theirs|spatial_ref_sys", written.read_text())
     assert 'schema="billing"' in written.read_text()
@@ -225,6 +241,27 @@ def test_what_an_installed_wheel_says_of_migrations_works(
     installed |= {"DATABASE_URL": f"sqlite:///{tmp_path}/other.db"}
     run(sys.executable, "-m", *advice.split(), cwd=elsewhere, env=installed)
     assert run(*command, cwd=elsewhere, env=installed).stdout == "Hello, World!\n"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("drivername", COMMON_DRIVERS[1:])
+def test_workers_share_no_connection_and_survive_one_that_breaks(
+    drivername: str, make_site: MakeSite, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    url = new_database(drivername)
+    site = make_site("orm", "flask", drivername)
+    # The app is created once, and then the process is copied.
+    with site.start(url, tmp_path, "--preload", "--workers=3") as service:
+
+        def visit(_: int) -> int:
+            with service.client() as client:
+                return client.get().status
+
+        for _ in range(2):
+            with ThreadPoolExecutor(6) as threads:
+                assert {*threads.map(visit, range(60))} == {200}
+            kill_sessions(url)
+    assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -401,9 +438,19 @@ def test_a_copy_says_from_where_it_can_be_updated(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "https://git.example.com/copier-sqlalchemy.git"
-    monkeypatch.setitem(COPIER, "GIT_CONFIG_COUNT", "1")
-    monkeypatch.setitem(COPIER, "GIT_CONFIG_KEY_0", f"url.{repository}.insteadOf")
-    monkeypatch.setitem(COPIER, "GIT_CONFIG_VALUE_0", address)
+    # A user's git may sign each commit, and run hooks: here, both would fail.
+    (tmp_path / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "pre-commit").chmod(0o755)
+    settings = {
+        f"url.{repository}.insteadOf": address,
+        "commit.gpgSign": "true",
+        "gpg.program": "false",
+        "core.hooksPath": str(tmp_path),
+    }
+    monkeypatch.setitem(COPIER, "GIT_CONFIG_COUNT", str(len(settings)))
+    for number, (name, value) in enumerate(settings.items()):
+        monkeypatch.setitem(COPIER, f"GIT_CONFIG_KEY_{number}", name)
+        monkeypatch.setitem(COPIER, f"GIT_CONFIG_VALUE_{number}", value)
     git(tmp_path, "clone", "--quiet", repository, "clone")
     copy_template(tmp_path / "unpacked")
     full = f"The project can be updated from {tmp_path / 'clone'}."
