@@ -301,7 +301,7 @@ def test_the_page_without_its_tables_says_so_only_in_debug_mode(
 
 @pytest.mark.parametrize(
     ("framework", "drivername"),
-    [("plain", "sqlite"), ("plain", "sqlite+aiosqlite"), ("flask", "sqlite")],
+    sample([("plain", "sqlite+aiosqlite"), ("plain", "sqlite"), ("flask", "sqlite")], 2),
 )
 def test_a_file_that_cannot_be_opened_is_named(
     copie: Copie, template: Path, tmp_path: Path, framework: str, drivername: str
