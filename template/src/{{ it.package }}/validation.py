@@ -6,7 +6,7 @@ MAX_LENGTH = 255  # also the width of the column
 
 
 class InvalidMessageError(ValueError):
-    """A message that cannot be stored. The text shows what to write instead."""
+    """A message that cannot be stored. The text of the error shows what to write instead."""
 
 
 def check_message(text: str) -> str:
