@@ -361,7 +361,8 @@ def test_a_model_of_another_database_derives_from_db_model(
 ) -> None:
     answers = {"project_name": "Hello World", "framework": "flask"}
     folder = project_of(copie.copy(answers, template))
-    assert "has a `__bind_key__`, use `db.Model`" in (folder / "README.md").read_text("utf-8")
+    readme = (folder / "README.md").read_text("utf-8")
+    assert "with a `__bind_key__`: it must use `db.Model`" in readme
     program = (
         "from sqlalchemy.orm import Mapped, mapped_column\n"
         f"from {PACKAGE} import create_app\nfrom {PACKAGE}.db import db\n"
