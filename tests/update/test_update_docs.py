@@ -16,9 +16,10 @@ from helpers.projects import PYTHON
 from helpers.template import ROOT
 from helpers.updates import copy, update
 
-pytestmark = pytest.mark.long
-
-pytestmark = pytest.mark.skipif(shutil.which("bash") is None, reason="The commands are bash's.")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(shutil.which("bash") is None, reason="The commands are bash's."),
+]
 
 Make = Callable[[Path], Path]
 ANSWERS = {"project_name": "Hello", "api": "orm", "database_url": "sqlite:///hello.db"}
