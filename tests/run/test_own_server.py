@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from pytest_copie.plugin import Copie
 
+from helpers.databases import OWN_SERVER
 from helpers.files import replace
 from helpers.modes import sample
 from helpers.private_servers import hand_over, server_folder
@@ -166,6 +168,27 @@ def test_nothing_is_left_however_pytest_ends(
     check_nothing_is_left(project, place)
     # A child sleeps for longer.
     assert time.monotonic() - start < 50
+
+
+@POSIX
+@pytest.mark.parametrize("name", sample(["SIGTERM", "SIGHUP", "SIGINT"], 3))
+def test_nothing_is_left_whenever_a_signal_comes(place: Path, name: str) -> None:
+    number = getattr(signal, name)
+    # While the server's files are made, and as it starts.
+    for moment in (0.3, 0.6, 0.9):
+        with subprocess.Popen(
+            [sys.executable, OWN_SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(place)},
+            start_new_session=True,
+        ) as program:
+            time.sleep(moment)
+            program.send_signal(number)
+            program.send_signal(number)
+            program.wait(timeout=60)
+        check_nothing_is_left(place, place)
 
 
 def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
