@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 from pytest_copie.plugin import Copie
 from sqlalchemy import URL, create_engine
 
@@ -50,7 +51,15 @@ CONNECT = {
 LOGGED = {"Unexpected Http Driver Exception\n"}
 
 
-@pytest.fixture(params=EXECUTED, ids=str)
+def marked(variant: Variant) -> ParameterSet:
+    """Return a variant, with the mark long for half of ClickHouse, which starts slowly."""
+    slow = variant.backend == "clickhousedb" and (variant.api == "orm") == (
+        variant.framework == "plain"
+    )
+    return pytest.param(variant, marks=[pytest.mark.long] if slow and not ALL else [])
+
+
+@pytest.fixture(params=map(marked, EXECUTED), ids=str)
 def variant(request: pytest.FixtureRequest) -> Variant:
     value: Variant = request.param
     require_system_packages(value)
