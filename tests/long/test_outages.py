@@ -128,3 +128,19 @@ def wait_until_nobody_is_connected(url: URL) -> None:
             return
         time.sleep(0.1)
     raise AssertionError(sessions(url))
+
+
+@pytest.mark.parametrize("drivername", [*COMMON_DRIVERS[1:], "mysql+mysqlconnector"])
+def test_the_first_page_of_an_outage_says_so(
+    drivername: str, make_site: MakeSite, tmp_path: Path
+) -> None:
+    site = make_site("orm", "flask", drivername)
+    near = {"mysql+mysqlconnector": "mysql+pymysql"}.get(drivername, drivername)
+    with private_server(near) as server:
+        url = server.new_database("app").set(drivername=drivername)
+        with site.start(url, tmp_path) as service, service.client() as client:
+            wait_until_it_works(service)
+            server.stop()
+            # The connection of the pool is lost, and a new one cannot be made.
+            check_unavailable(client.get())
+            check_unavailable(client.get())
