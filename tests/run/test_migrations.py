@@ -504,7 +504,7 @@ def test_an_enum_is_migrated_as_text(
     end(python(folder, url, *alembic("plain", "revision")))
     upgrade = python(folder, url, *alembic("plain", "upgrade"))
     if native:
-        [printed] = re.findall(r"`(type .+?)`", section)
+        printed, _ = re.findall(r"`(type .+?)`", section)
         assert printed in end(upgrade, code=1)
         return
     end(upgrade)
