@@ -479,7 +479,7 @@ def commands(project: Path) -> dict[str, dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("variant", "extras"),
-    sample(programs(), 2),
+    sample(programs()[::-1], 2),
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
 def test_a_project_with_extras_is_typed_and_runs(
@@ -531,7 +531,7 @@ def test_a_project_with_extras_is_typed_and_runs(
         assert "skipped" not in printed
 
 
-@pytest.mark.parametrize("variant", sample(WITH_EXTRAS, 3))
+@pytest.mark.parametrize("variant", sample(WITH_EXTRAS, 4))
 def test_an_extra_is_switched_on_and_off(
     variant: str,
     repository: Path,
@@ -551,7 +551,7 @@ def test_an_extra_is_switched_on_and_off(
 
 
 @SHELL
-@pytest.mark.parametrize("variant", sample(WITH_EXTRAS, 3))
+@pytest.mark.parametrize("variant", sample([*WITH_EXTRAS][::-1], 4))
 def test_what_the_workflows_run_passes(
     variant: str,
     check_out: Callable[..., Checkout],

@@ -143,7 +143,7 @@ def count(folder: Path, url: URL, table: str) -> int:
     return number
 
 
-@pytest.mark.parametrize("variant", sample([*LIVES, *(MORE_LIVES if ALL else [])], 4), ids=str)
+@pytest.mark.parametrize("variant", sample([*LIVES, *(MORE_LIVES if ALL else [])], 5), ids=str)
 def test_a_life_of_migrations(
     variant: Variant, copie: Copie, template: Path, new_database: NewDatabase
 ) -> None:

@@ -147,7 +147,8 @@ def ignore_a_table(folder: Path, page: str) -> None:
     replace(folder, env, line, ignore)
 
 
-@pytest.mark.parametrize("framework", sample(FRAMEWORKS, 2))
+@pytest.mark.long
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_table_in_another_schema_is_created_once(
     copie: Copie, template: Path, new_database: NewDatabase, framework: str
 ) -> None:
@@ -219,7 +220,8 @@ def test_alembic_uses_the_url_or_the_connection_that_it_is_given(
     assert not list(folder.rglob("*.db"))
 
 
-@pytest.mark.parametrize("framework", sample(FRAMEWORKS, 2))
+@pytest.mark.long
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_an_installed_wheel_says_of_migrations_works(
     copie: Copie, template: Path, tmp_path: Path, framework: str
 ) -> None:
@@ -435,6 +437,7 @@ def test_an_update_names_the_extras_that_are_left(repository: Path, tmp_path: Pa
     assert ".rej" not in git(folder, "status", "--porcelain")
 
 
+@pytest.mark.long
 def test_a_copy_says_from_where_it_can_be_updated(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

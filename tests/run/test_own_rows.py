@@ -160,7 +160,7 @@ def database(new_database: NewDatabase, tmp_path: Path) -> NewDatabase:
     return database
 
 
-@pytest.mark.parametrize(("project", "migrations"), sample(PROJECTS, 4))
+@pytest.mark.parametrize(("project", "migrations"), sample(PROJECTS, 8))
 def test_tables_are_rejected_and_kept_and_what_is_left_clean_is_taken(
     make: Make, database: NewDatabase, project: tuple[str, str, str], *, migrations: bool
 ) -> None:

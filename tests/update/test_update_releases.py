@@ -97,7 +97,7 @@ def made_with(version: str, name: str, history: Path, folder: Path) -> Path:
         pytest.skip("This release does not know the database: no project has these answers.")
 
 
-@pytest.mark.parametrize(("name", "version"), sample(steps(), 5))
+@pytest.mark.parametrize(("name", "version"), sample(steps(), 12))
 def test_a_release_is_updated_to_what_a_copy_gives(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_release_is_updated_to_what_a_copy_gives(
     assert tree(folder) == tree(expected)
 
 
-@pytest.mark.parametrize(("name", "version"), sample(steps(), 12))
+@pytest.mark.parametrize(("name", "version"), sample(steps(), 24))
 def test_a_release_is_updated_with_the_edits_kept(
     name: str, version: str, history: Path, tmp_path: Path
 ) -> None:
