@@ -140,19 +140,9 @@ VARIANTS = [
     if variant.backend in {"duckdb", "mariadb", "mysql", "postgresql", "sqlite"}
     and not {"login", "options"} & set(variant.row)
 ]
-# What these add is their driver: each answer once, or all of them where TEST_ALL is set. ClickHouse
-# has a room of its own.
-VARIANTS += [
-    variant
-    for variant in EVERY
-    if variant.drivername == "clickhousedb+connect"
-    or str(variant)
-    in {
-        *("core-plain-sqlite+pysqlcipher", "orm-flask-sqlite+pysqlcipher"),
-        *("orm-plain-firebird+firebird", "core-flask-firebird+firebird"),
-    }
-    or (ALL and variant.drivername in {"sqlite+pysqlcipher", "firebird+firebird"})
-]
+# What these add is their driver: in `uv run pytest` each answer once, the rest with the mark long.
+SLOW = ["clickhousedb+connect", "firebird+firebird", "sqlite+pysqlcipher"]
+VARIANTS += [variant for variant in EVERY if variant.drivername in SLOW]
 
 
 def pick_to_run() -> list[Variant]:

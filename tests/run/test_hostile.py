@@ -164,7 +164,7 @@ def check_any_other(page: Page) -> None:
     rows = len(page.rows())
 
     @settings(
-        max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck)
     )
     @given(st.text(max_size=300) | st.binary(max_size=40))
     def check(value: str | bytes) -> None:

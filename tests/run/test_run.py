@@ -30,6 +30,7 @@ from helpers.variants import (
     FRAMEWORKS,
     PACKAGE,
     RESERVED,
+    SLOW,
     Variant,
     require_system_packages,
     room,
@@ -51,12 +52,19 @@ CONNECT = {
 LOGGED = {"Unexpected Http Driver Exception\n"}
 
 
+def is_slow(variant: Variant) -> bool:
+    """Return whether a variant is left to the mark long: half of those that start slowly."""
+    half = (variant.api == "orm") == (variant.framework == "plain")
+    return variant.drivername in SLOW and half and not ALL
+
+
+# A driver changes no line: the last quick variant of a room shows that the tests reach every line.
+MEASURED = {room(variant): variant for variant in sorted(EXECUTED, key=is_slow, reverse=True)}
+
+
 def marked(variant: Variant) -> ParameterSet:
-    """Return a variant, with the mark long for half of ClickHouse, which starts slowly."""
-    slow = variant.backend == "clickhousedb" and (variant.api == "orm") == (
-        variant.framework == "plain"
-    )
-    return pytest.param(variant, marks=[pytest.mark.long] if slow and not ALL else [])
+    """Return a variant with its mark."""
+    return pytest.param(variant, marks=[pytest.mark.long] if is_slow(variant) else [])
 
 
 @pytest.fixture(params=map(marked, EXECUTED), ids=str)
@@ -168,21 +176,20 @@ def test_a_variant_runs_from_its_wheel_and_passes_its_tests(
     barred = variant.backend == "postgresql" and sys.platform == "win32"
     if variant.row["family"] not in FILES and default and not barred and (turn or ALL):
         project.run("python", *tests)
-    # A driver changes no line: the last variant of a room shows that the tests reach every line.
-    is_last = variant == [other for other in EXECUTED if room(other) == room(variant)][-1]
+    is_measured = MEASURED[room(variant)] == variant
     # SQLAlchemy runs the synchronous part of an asyncio project in greenlets.
     concurrency = "greenlet,thread" if variant.row.get("asyncio") else "thread"
     coverage = ("-m", "coverage", "run", f"--concurrency={concurrency}", f"--source={PACKAGE}")
     project.run(
         "python",
-        *(coverage if is_last else ()),
+        *(coverage if is_measured else ()),
         *tests,
         env={"TEST_DATABASE_URL": test_url.render_as_string(hide_password=False)},
     )
     # The tests leave nothing behind: Copier does not update over a file that is not committed.
     left = {path.name for path in folder.iterdir()} - before - {".coverage", test_url.database}
     assert left == set()
-    if is_last:
+    if is_measured:
         (tmp_path / "coverage.ini").write_text(COVERAGE)
         options = ("--show-missing", f"--rcfile={tmp_path / 'coverage.ini'}")
         report = project.run("python", "-m", "coverage", "report", *options, check=False)
