@@ -337,7 +337,7 @@ def test_a_project_stores_something_else_and_still_takes_updates(
         run_python(folder, "-m", *alembic(framework, "upgrade"), DATABASE_URL=url)
     run_python(folder, "-m", PACKAGE, DATABASE_URL=url)
     readme = (folder / "README.md").read_text("utf-8")
-    [section] = re.findall(r"^## Make it yours\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
+    [section] = re.findall(r"^## Rename the example\n(.*?)^## ", readme, re.MULTILINE | re.DOTALL)
     commands = re.findall(r"^\$ (.+)$", section, re.MULTILINE)
     assert len(commands) == 2
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
