@@ -591,8 +591,8 @@ def test_what_the_workflows_run_passes(
         (checkout.folder / "notes.txt").write_text("A line.  ")
         git(checkout.folder, "add", "notes.txt")
         [hooks] = [command for command in found if "pre-commit" in command]
-        said = checkout.run("bash", "-c", hooks, check=False)
-        failed = re.findall(r"^- hook id: (.+)$", said, re.MULTILINE)
+        printed = checkout.run("bash", "-c", hooks, check=False)
+        failed = re.findall(r"^- hook id: (.+)$", printed, re.MULTILINE)
         assert failed == ["end-of-file-fixer", "trailing-whitespace"]
 
 
@@ -602,8 +602,8 @@ def check_stale_lock(checkout: Checkout) -> None:
     dockerfile = (checkout.folder / "Dockerfile").read_text()
     [build] = re.findall(r"^    (if \[ -f uv.lock .+)$", dockerfile, re.MULTILINE)
     for command in ("test ! -f uv.lock || uv lock --check", build):
-        said = checkout.run("sh", "-ec", f"! {{ {command}; }}")
-        assert "needs to be updated" in said
+        printed = checkout.run("sh", "-ec", f"! {{ {command}; }}")
+        assert "needs to be updated" in printed
 
 
 @SHELL

@@ -463,8 +463,8 @@ def test_a_driver_without_its_library_is_told_how_to_get_it(
     )
     assert (done.returncode, done.stdout) == (1, "")
     name = "Error" if framework == "flask" else "hello"
-    printed = f"{name}: The database cannot be used: {reason} (check DATABASE_URL and README.md)\n"
-    assert done.stderr == printed
+    expected = f"{name}: The database cannot be used: {reason} (check DATABASE_URL and README.md)\n"
+    assert done.stderr == expected
 
 
 def test_the_oldest_copier_that_is_allowed_renders_the_same(

@@ -78,10 +78,10 @@ def test_a_file_that_cannot_be_read_is_one_line(
         pytest.skip("This user can read every file.")
     done = run(sys.executable, "-m", PACKAGE, cwd=project, env=PYTHON, check=False)
     assert done.returncode == 1
-    printed = (
+    pattern = (
         rf"{DISTRIBUTION}: The database cannot be used: .+ \(check DATABASE_URL and README\.md\)\n"
     )
-    assert re.fullmatch(printed, done.stderr)
+    assert re.fullmatch(pattern, done.stderr)
     assert done.stderr.count("\n") == 1
 
 
@@ -95,8 +95,8 @@ def test_a_line_that_cannot_be_read_is_no_reason_for_another_database(
     (project / ".env").write_text(f"OTHER=1\n{line}\n", "utf-8")
     done = run(sys.executable, "-m", PACKAGE, cwd=project, env=PYTHON, check=False)
     assert done.returncode == 1
-    printed = f"{project / '.env'} has a line of DATABASE_URL that cannot be read"
-    assert f"{DISTRIBUTION}: The database cannot be used: {printed}" in done.stderr
+    reason = f"{project / '.env'} has a line of DATABASE_URL that cannot be read"
+    assert f"{DISTRIBUTION}: The database cannot be used: {reason}" in done.stderr
     assert not list(project.rglob("*.db"))
 
 

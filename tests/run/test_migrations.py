@@ -303,12 +303,12 @@ WAITING = "Waiting until no other process migrates the database.\n"
 def wait_for_lock(process: subprocess.Popen[str]) -> None:
     """Read what a process says until it waits for the lock of the migrations."""
     assert process.stdout
-    printed = []
+    lines = []
     for line in process.stdout:
         if line == WAITING:
             return
-        printed.append(line)
-    pytest.fail("".join(printed))
+        lines.append(line)
+    pytest.fail("".join(lines))
 
 
 @pytest.mark.parametrize("variant", sample([LIVES[0], *LIVES[2:]], 3), ids=str)
@@ -404,11 +404,11 @@ def test_after_a_migration_that_was_killed_half_way_the_documented_way_goes_on(
     revision.write_text(whole, encoding="utf-8")
 
     section = page("After a migration", "errors.md")
-    [printed] = re.findall(r"`(Duplicate .+?)`", section)
+    [expected] = re.findall(r"`(Duplicate .+?)`", section)
     [statement] = re.findall(r"```sql\n(.+?);\n```", section)
     process = python(folder, url, *upgrade)
     output, _ = process.communicate(timeout=120)
-    assert printed in output
+    assert expected in output
     with connect(folder, url).connect() as connection:
         connection.exec_driver_sql(statement)
     end(python(folder, url, *upgrade))
@@ -464,10 +464,10 @@ def test_what_is_said_of_two_branches_with_a_migration_each_merges_them(
     output = end(python(folder, url, *alembic(variant.framework, "upgrade")), code)
     assert "Multiple head revisions are present" in output
     assert "Multiple head revisions" in run_tests(folder, "").stdout
-    for printed in ("merge heads --message Merge", "upgrade"):
+    for words in ("merge heads --message Merge", "upgrade"):
         output = end(python(folder, url, PACKAGE), code=1)
         advice = output.rstrip().partition(BEHIND)[2].removeprefix("uv run ")
-        assert printed in advice
+        assert words in advice
         end(python(folder, url, *advice.split()))
     assert end(python(folder, url, PACKAGE)) == "Hello, World!\n"
     back = re.findall(r"`alembic (downgrade 0001)`", page("Two"))
@@ -504,8 +504,8 @@ def test_an_enum_is_migrated_as_text(
     end(python(folder, url, *alembic("plain", "revision")))
     upgrade = python(folder, url, *alembic("plain", "upgrade"))
     if native:
-        printed, _ = re.findall(r"`(type .+?)`", section)
-        assert printed in end(upgrade, code=1)
+        expected, _ = re.findall(r"`(type .+?)`", section)
+        assert expected in end(upgrade, code=1)
         return
     end(upgrade)
     end(python(folder, url, *alembic("plain", "check")))
@@ -560,6 +560,6 @@ def test_migrations_are_rejected_where_alembic_cannot_make_them(
     name: str, render: Render, tmp_path: Path
 ) -> None:
     backend = BARE.get(name, name).partition("+")[0]
-    printed = rf"Do not choose migrations\. Alembic does not support {backend}\."
-    with pytest.raises(ValueError, match=printed):
+    pattern = rf"Do not choose migrations\. Alembic does not support {backend}\."
+    with pytest.raises(ValueError, match=pattern):
         render(tmp_path, database_url=sample_url(name), extras=EXTRAS)

