@@ -99,9 +99,12 @@ class Image:
         volume = ("--volume", f"{self.name}:/data") if "volumes" in self.services["app"] else ()
         return [*self.engine.hardened, *volume, *(("--env=DATABASE_URL",) if url else ())]
 
-    def run(self, url: str, *words: str, entrypoint: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, url: str, *words: str, entrypoint: str = "", user: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a container to its end."""
         own = [f"--entrypoint={entrypoint}"] if entrypoint else []
+        own += [f"--user={user}"] if user else []
         command = ("run", "--rm", *self.options(url), *own, self.name, *words)
         env = self.engine.env | {"DATABASE_URL": url}
         return run(self.engine.program, *command, cwd=self.project, env=env, check=False)

@@ -168,6 +168,22 @@ def test_the_command_runs_in_a_container(variant: Variant, image: Build) -> None
         assert built.run(sync, "-c", READ, entrypoint="python").stdout == f"{messages}\n"
 
 
+@pytest.mark.parametrize("variant", pick(["core-plain-sqlite"]))
+def test_any_user_of_group_0_can_write_and_others_read_which_file_they_cannot_open(
+    variant: Variant, image: Build
+) -> None:
+    # As OpenShift runs each image: with a user id that the image does not know, in group 0.
+    built, _ = image(variant)
+    program, *words = built.services["migrate"]["entrypoint"]
+    url = "sqlite:////data/other.db"
+    built.run(url, *words, entrypoint=program, user="12345:0")
+    done = built.run(url, "Group 0", user="12345:0")
+    assert done.stdout == "Group 0\n", done
+    done = built.run("sqlite:////data/new.db", user="12345:12345")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ": The database cannot be used: /data/new.db: unable to open" in done.stderr
+
+
 @pytest.mark.parametrize(
     "variant", pick(["orm-plain-mariadb+asyncmy", "orm-plain-postgresql+psycopg"])
 )
