@@ -364,7 +364,7 @@ def test_a_model_of_another_database_derives_from_db_model(
     answers = {"project_name": "Hello World", "framework": "flask"}
     folder = project_of(copie.copy(answers, template))
     readme = (folder / "README.md").read_text("utf-8")
-    assert "If a model has a `__bind_key__`, derive it from `db.Model`." in readme
+    assert "The exception is a model with a `__bind_key__`: derive it from `db.Model`." in readme
     program = (
         "from sqlalchemy.orm import Mapped, mapped_column\n"
         f"from {PACKAGE} import create_app\nfrom {PACKAGE}.db import db\n"

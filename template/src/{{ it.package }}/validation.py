@@ -19,7 +19,7 @@ def check_message(text: str) -> str:
         raise InvalidMessageError("The message is empty. Write some text.")
     if len(text) > MAX_LENGTH:
         raise InvalidMessageError(f"The message is over {MAX_LENGTH} characters long. Shorten it.")
-    # PostgreSQL stores no NUL. U+FFFD and surrogates are bytes that Python cannot decode.
+    # PostgreSQL stores no NUL. U+FFFD and surrogates replace bytes that are not text.
     if re.search("[\0\ufffd\ud800-\udfff]", text):
         raise InvalidMessageError("The message has bytes that are not text. Write it in UTF-8.")
     return text
