@@ -160,6 +160,8 @@ GOOD_URLS = [
     "postgresql+psycopg2://user@/x?host=a:5432&host=b:5432",
     "postgresql+psycopg2://user@/x?host=a,b&port=5432,5433",
     "postgresql+psycopg_async://user@/x?host=a:5432&host=[::1]:5433",
+    "postgresql://localhost:65535/x?sslrootcert=system",
+    "postgresql+psycopg2://localhost/x?sslrootcert=system&sslmode=verify-full",
     "postgresql+asyncpg://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
     "postgresql+asyncpg://user@/x?host=a,b&port=5432,5433",
     "postgresql+asyncpg://localhost/x?ssl=require",
