@@ -39,7 +39,9 @@ def _facts(name: str) -> dict[str, Any]:
     # Flask-SQLAlchemy cannot use asyncio's drivers.
     flask = facts.pop("flask", backend if "asyncio" in facts else name)
     facts |= {} if flask == name else {"flask": flask}
-    return {key: fact for key, fact in facts.items() if key not in {"as", "driver", "drivers"}}
+    for key in ("as", "called", "driver", "drivers"):
+        facts.pop(key, None)
+    return facts
 
 
 # The names that can stand before :// and what is known of each.
@@ -51,6 +53,8 @@ DATABASES = {
         *(f"{section}+{each}" for each in _SECTIONS[row.get("as", section)].get("drivers", ())),
     ]
 }
+# Other words for a database in a bad URL.
+CALLED = {word: name for name, row in _SECTIONS.items() for word in row.get("called", "").split()}
 BARE = {name: row["use"] for name, row in DATABASES.items() if "use" in row}
 DRIVERS = {name: row for name, row in DATABASES.items() if "family" in row}
 _NAMES: Any = Template((ROOT / "questions" / "reserved_names.jinja").read_text("utf-8")).module

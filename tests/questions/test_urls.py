@@ -22,6 +22,7 @@ from helpers.scripts import SCRIPTS
 from helpers.sites import MakeSite, Site
 from helpers.variants import (
     BARE,
+    CALLED,
     DATABASES,
     DISTRIBUTION,
     DRIVERS,
@@ -72,7 +73,7 @@ BAD_URLS = {
     "sqlite:///file:hello.db?uri=true": "The form is sqlite:///file.db",
     "sqlite:///C:\\new\\temp.db": "A URL has / instead of a backslash",
     "sqlite:///my file.db": 'A URL has %20 instead of " "',
-    " sqlite:///a.db": 'A URL has %20 instead of " "',
+    " sqlite:///a.db": "Quotes, spaces or other text are around the URL",
     "sqlite:///a.db ": 'A URL has %20 instead of " "',
     "postgresql://localhost/my db": 'A URL has %20 instead of " "',
     "SQLITE:///a.db": "This template does not recognise SQLITE://",
@@ -89,7 +90,10 @@ BAD_URLS = {
     "postgresql://localhost:port/x": "The form is postgresql://user@host:port/database",
     "postgresql://a:5432,b:5432/x": "The form is postgresql://user@host:port/database",
     "cockroachdb://root@a:26257,b/x": "The form is cockroachdb://user@host:port/database",
-    "postgresql://localhost:999999/x": "The form is postgresql://user@host:port/database",
+    "postgresql://localhost:99999/x": "A port is 1 to 65535",
+    "postgresql://localhost:0/x": "A port is 1 to 65535",
+    "mysql://root@[::1]:65536/x": "A port is 1 to 65535",
+    "oracle://localhost:65536?service_name=x": "A port is 1 to 65535",
     "postgresql://a@b@c/x": "user@host:port/database, with %40 for an @ in a user name",
     "postgresql://[::1/x": "The form is postgresql://user@host:port/database",
     "postgresql://user@%2Frun%2Fpostgresql/x": "The form is postgresql://user@host:port/database",
@@ -113,7 +117,7 @@ BAD_URLS = {
     "sqlite+pysqlcipher:///a.db?key=secret": "An option of the URL is secret",
     "mssql+pyodbc:///?odbc_connect=DRIVER%3DX%3BPW%44%3Dsecret": "An option of the URL is secret",
     "mssql+pymssql://sa:secret@localhost\\X/db": "has a password before an @",
-    "root:secret@tcp://h/x": "This template does not recognise root://",
+    "root:secret@tcp://h/x": "Quotes, spaces or other text are around the URL",
     "databricks://localhost/x?access_token=secret": "An option of the URL is secret",
     "sqlite:///" + "x" * 250 + ".db": "characters. It can have 250",
 }
@@ -127,7 +131,13 @@ PATHS = {
     "sqlite+aiosqlite:///C:\\new\\temp.db": "sqlite+aiosqlite:///C:/new/temp.db",
     "duckdb:///C:\\new\\temp.duckdb": "duckdb:///C:/new/temp.duckdb",
     "sqlite3:///x.db": "sqlite:///x.db",
+    "sqllite:///x.db": "sqlite:///x.db",
     "sqlite:x.db": "sqlite:///x.db",
+    "sqlite::////data/x.db": "sqlite:////data/x.db",
+    "SQLALCHEMY_DATABASE_URI = 'sqlite:///./x.db'": "sqlite:///./x.db",
+    "Data Source=x.db": "sqlite:///x.db",
+    "C:\\Users\\Doris\\x.db": "sqlite:///C:/Users/Doris/x.db",
+    "db/x.sqlite": "sqlite:///db/x.sqlite",
     "jdbc:sqlite:x.db": "sqlite:///x.db",
     "sqlite://x.db": "sqlite:///x.db",
     "sqlite:/data/x.sqlite3?timeout=5": "sqlite:///data/x.sqlite3",
@@ -150,6 +160,8 @@ GOOD_URLS = [
     "postgresql://user@localhost:5432/x",
     "postgresql://user%40home@[::1]:5432/x?sslmode=require&options=-c%20a%3Db",
     "postgresql+psycopg:///x",
+    "postgresql://localhost:65535/x?sslrootcert=system",
+    "postgresql+psycopg2://localhost/x?sslrootcert=system&sslmode=verify-full",
     "postgresql+psycopg:///x?host=/var/run/postgresql",
     "mysql+pymysql://root@127.0.0.1:3306/x?unix_socket=/run/mysqld/mysqld.sock",
     "mariadb://db.example.com/x",
@@ -160,8 +172,6 @@ GOOD_URLS = [
     "postgresql+psycopg2://user@/x?host=a:5432&host=b:5432",
     "postgresql+psycopg2://user@/x?host=a,b&port=5432,5433",
     "postgresql+psycopg_async://user@/x?host=a:5432&host=[::1]:5433",
-    "postgresql://localhost:65535/x?sslrootcert=system",
-    "postgresql+psycopg2://localhost/x?sslrootcert=system&sslmode=verify-full",
     "postgresql+asyncpg://user@/x?host=a:5432&host=b:5432&target_session_attrs=read-write",
     "postgresql+asyncpg://user@/x?host=a,b&port=5432,5433",
     "postgresql+asyncpg://localhost/x?ssl=require",
@@ -303,6 +313,20 @@ def test_a_name_that_cannot_work_is_rejected_with_its_reason(
             assert printed.endswith(f". {name}:// cannot be used: {reason}.")
 
 
+@pytest.mark.parametrize(("word", "backend"), CALLED.items())
+def test_another_word_for_a_database_leads_to_it(
+    ask: Render, follow: Callable[..., str], tmp_path: Path, word: str, backend: str
+) -> None:
+    for url in (
+        f"jdbc:{word}://h/d",
+        f"export {word.upper()}_URL={word}://u:secret@h/d",
+        f"host=h {word}",
+    ):
+        printed = rejection(ask, tmp_path / "project", database_url=url)
+        assert follow(printed).startswith(f"{backend}://")
+        assert "secret" not in printed
+
+
 @pytest.mark.parametrize("name", [name for name, row in DRIVERS.items() if "flask" in row])
 def test_a_driver_that_flask_cannot_use_is_rejected_with_one_that_it_can(
     ask: Render, follow: Callable[..., str], tmp_path: Path, name: str
@@ -377,9 +401,10 @@ def test_what_platforms_hand_out_connects_or_ends_in_a_line_that_says_what_to_wr
         )
         for options in runs
     ]
-    for (options, lines), (code, printed) in zip(
-        runs.items(), printed_by(site, urls, tmp_path), strict=True
-    ):
+    wrong = database.set(port=99999).render_as_string(hide_password=False)
+    (code, printed), *answers = printed_by(site, [wrong, *urls], tmp_path)
+    assert (code, printed.count("\n"), SECRET in printed) == (1, 1, False), printed
+    for (options, lines), (code, printed) in zip(runs.items(), answers, strict=True):
         line = lines.get(driver, lines.get("all", ""))
         wanted = (1, 1) if line else (0, 1)
         assert (code, printed.count("\n")) == wanted, (options, printed)
