@@ -5,7 +5,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
@@ -19,17 +19,19 @@ from helpers.private_servers import PrivateServer, private_server
 from helpers.processes import free_port, run
 from helpers.rendering import Render, check_values, rejection
 from helpers.scripts import SCRIPTS
-from helpers.sites import MakeSite, Site
+from helpers.sites import MakeSite, Site, Sites
 from helpers.variants import (
     BARE,
     CALLED,
     DATABASES,
     DISTRIBUTION,
     DRIVERS,
+    EMBEDDED,
     EVERY,
     FILES,
     FRAMEWORKS,
     REJECTED,
+    VARIANTS,
     Variant,
     options_not_taken,
     require_system_packages,
@@ -246,6 +248,59 @@ def test_a_path_is_answered_with_its_url(
 ) -> None:
     printed = rejection(ask, tmp_path / "project", project_name="hello", database_url=given)
     assert follow(printed, project_name="hello") == url
+
+
+def test_the_url_of_a_path_runs(make_site: MakeSite, tmp_path: Path) -> None:
+    site = make_site("orm", "plain", "sqlite")
+    urls = [url for url in PATHS.values() if re.match("sqlite:///[^/]", url)]
+    for url in urls:
+        (tmp_path / str(make_url(url).database)).parent.mkdir(parents=True, exist_ok=True)
+    assert printed_by(site, urls, tmp_path) == [(0, "Hello, World!\n")] * len(urls)
+
+
+@pytest.fixture(scope="session")
+def examples(ask: Render, tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """Return every URL that a sentence shows, under its driver."""
+    shown: dict[str, set[str]] = {}
+    for given in {*BAD_URLS, *PATHS, *CORPUS["answers"]}:
+        for url in {given, re.sub(":secret[^@]*@", "@", given)}:
+            folder = tmp_path_factory.mktemp("asked") / "project"
+            with suppress(pytest.fail.Exception):  # it is accepted
+                example = told(rejection(ask, folder, project_name="hello", database_url=url))
+                name = example.partition("://")[0]
+                shown.setdefault(BARE.get(name, name), set()).add(example)
+    return shown
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "drivername",
+    [
+        each.drivername
+        for each in VARIANTS
+        if (each.api, each.framework) == ("orm", "plain") and each.backend not in EMBEDDED
+    ],
+)
+def test_every_url_that_is_shown_runs(
+    drivername: str,
+    examples: dict[str, set[str]],
+    render: Render,
+    sites: Sites,
+    tmp_path: Path,
+) -> None:
+    require_system_packages(Variant("orm", "plain", drivername, DRIVERS[drivername]))
+    if drivername not in examples:
+        pytest.skip("No sentence shows it.")
+    site, database = sites("orm", "plain", drivername)
+    for number, url in enumerate(sorted(examples[drivername])):
+        project = render(tmp_path / f"{number}" / "hello", project_name="hello", database_url=url)
+        if DRIVERS[drivername]["family"] in FILES:
+            # An absolute path is the user's: below the project it is as good.
+            path = str(make_url(url).database).lstrip("/")
+            (project / path).parent.mkdir(parents=True, exist_ok=True)
+            database = make_url(url).set(database=path)
+        done = Site("hello", project / "src", site.bin).run(database, project)
+        assert (done.returncode, done.stdout) == (0, "Hello, World!\n"), (url, done)
 
 
 @pytest.mark.parametrize("url", GOOD_URLS)
