@@ -94,7 +94,7 @@ def faults(variant: Variant, url: URL, other: URL) -> dict[str, str]:
     return {name: each.render_as_string(hide_password=False) for name, each in urls.items()} | {
         "a password in the place of the port": f"{drivername}://user:{SECRET}/database",
         "a port that is too high": f"{drivername}://user:{SECRET}@127.0.0.1:99999/database",
-        "an @ too many": f"{drivername}://user:{SECRET}@{near}",
+        "an @ in a wrong place": f"{drivername}://user:{SECRET}@{near}",
         "an @ and a slash in the password": f"{drivername}://user:x@{SECRET}/{near}",
         "an @ and a question mark in it": f"{drivername}://user:x@{SECRET}?x={near}",
         "three slashes": f"{drivername}:///user:{near}",
