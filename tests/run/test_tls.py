@@ -60,12 +60,16 @@ class FourServers:
 
     def __init__(self, backend: str, folder: Path, stack: ExitStack) -> None:
         authority = trustme.CA()
-        self.files = {name: str(folder / f"{name}.pem") for name in ("CA", "CERT", "KEY")}
+        self.files = {name: str(folder / f"{name}.pem") for name in ("CA", "CERT", "KEY", "OFF")}
         client = authority.issue_cert("client.example")
         authority.cert_pem.write_to_path(self.files["CA"])
         client.cert_chain_pems[0].write_to_path(self.files["CERT"])
         client.private_key_pem.write_to_path(self.files["KEY"])
         Path(self.files["KEY"]).chmod(0o600)
+        # The first is MariaDB's library, the second mysqlconnector's.
+        Path(self.files["OFF"]).write_text(
+            "[client]\nssl-verify-server-cert=0\nssl_disabled=True\n"
+        )
         now = datetime.now(UTC)
         start, end = now - timedelta(9), now - timedelta(2)
         certificates = [
