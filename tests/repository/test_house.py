@@ -94,6 +94,14 @@ def test_the_sources_are_few_lines() -> None:
     assert sum(1 for line in lines if line.strip()) < 2200
 
 
+def test_tls_takes_few_lines() -> None:
+    texts = [
+        path.read_text("utf-8") for path in SOURCES if re.search(r"}(libpq|mysql)\.py\{", path.name)
+    ]
+    assert len(texts) == 2
+    assert len("".join(texts).splitlines()) < 85
+
+
 def test_no_run_of_eight_lines_stands_twice() -> None:
     places = defaultdict(set)
     for path in SOURCES:
