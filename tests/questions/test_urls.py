@@ -125,6 +125,8 @@ BAD_URLS = {
     "mssql+pymssql://localhost/x;user=u;password=secret": "An option of the URL is secret",
     "mssql+pymssql://user=u;pwd=secret@localhost/x": "An option of the URL is secret",
     "oracle:///u:secret@h/x": "has a password before an @",
+    "oracle://u/sec/secret@h/x": "has a password before an @",
+    "postgresql://localhost/x?user=u:secret": "An option of the URL is secret",
     "trino://h/u:secret@h/x/y": "has a password before an @",
     "databricks://localhost/x?access_token=secret": "An option of the URL is secret",
     "sqlite:///" + "x" * 250 + ".db": "characters. It can have 250",
