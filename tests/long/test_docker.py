@@ -203,7 +203,7 @@ def test_the_server_of_the_image_ends_what_it_has_begun(
     ("variant", "extras"),
     [("core-plain-sqlite", ()), ("orm-plain-postgresql+asyncpg", ("migrations",))],
 )
-def test_the_command_of_the_image_takes_words(
+def test_the_command_of_the_image_takes_a_text(
     variant: str,
     extras: tuple[str, ...],
     image: Callable[..., Image],
@@ -223,7 +223,7 @@ def test_the_command_of_the_image_takes_words(
         with built.start(compose["migrate"]["entrypoint"], **env) as migrate:
             pass
         assert migrate.returncode == 0, built.log.read_text()
-    with built.start([*built.command, "Any", "text"], **env):
+    with built.start([*built.command, "Any text"], **env):
         pass
     assert built.log.read_text() == "Any text\n"
     # A container's first process has no default signals: Python itself asks for this one only.

@@ -134,11 +134,7 @@ def test_gitlab_runs_what_the_project_runs(monorepo: Repository) -> None:
             place = f"CI_PROJECT_DIR={monorepo.folder}"
             done = monorepo.shell(f"git add --all; {place}; export {variables}; {command}")
             ran += done.stdout.splitlines()[-1:]
-    assert re.fullmatch(
-        r"mypy\.+Passed\nAll checks passed!\n\d+ files already formatted\n"
-        r"Success: no issues found in \d+ source files\n.* \d+ passed.*",
-        "\n".join(ran),
-    ), ran
+    assert re.fullmatch(r"mypy\.+Passed\n.* \d+ passed.*", "\n".join(ran)), ran
 
 
 def test_an_update_changes_the_project_alone(

@@ -297,7 +297,7 @@ LOCKS = {
     "postgresql": "SELECT pg_advisory_lock(6391057)",
     "sqlite": "BEGIN IMMEDIATE",
 }
-WAITING = "Waiting until no other process migrates the database.\n"
+WAITING = "Taking the lock for migrations.\n"
 
 
 def wait_for_lock(process: subprocess.Popen[str]) -> None:
