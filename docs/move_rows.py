@@ -8,6 +8,7 @@ table, its column and both values are printed, and no row is copied.
 """
 
 import asyncio
+import logging
 import re
 import sqlite3
 import sys
@@ -653,6 +654,8 @@ def main() -> None:
             "Run this in the folder of one project. "
             f"The number of files src/*/schema.py is {len(packages)} here."
         )
+    # psycopg logs the end of a pipeline whose error this script explains.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     file = file_of(arguments[0])
     schema = import_module(f"{packages[0]}.schema")
     url: sa.URL = import_module(f"{packages[0]}.{URL_MODULE}").database_url()

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 package, api, framework, process, threads = sys.argv[1:]
 messages = import_module(f"{package}.messages")
 tables = import_module(f"{package}.models" if api == "orm" else f"{package}.tables")
-transactions = import_module(f"{package}.transactions")
+transactions = import_module(f"{package}.db.transactions")
 table = tables.Message.__table__ if api == "orm" else tables.messages
 rejected: list[str] = []
 
